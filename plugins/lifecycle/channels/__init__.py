@@ -1,0 +1,66 @@
+"""The ways a message leaves: email and SMS.
+
+A channel takes one rendered message and answers with a `Receipt`. It never decides who is messaged and never touches
+the database; only `delivery` calls it. Provider SDKs are imported inside the call, never at import time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Outcome = Literal["accepted", "rejected", "retry", "uncertain"]
+
+
+@dataclass(frozen=True)
+class OutgoingEmail:
+    """One rendered email. `message_id` is ours and opaque; it is the only thing we put into provider metadata."""
+
+    message_id: str
+    to: str
+    subject: str
+    html: str
+    text: str
+    unsubscribe_url: str = ""
+
+
+@dataclass(frozen=True)
+class OutgoingSms:
+    """One rendered SMS; `to` is E.164."""
+
+    message_id: str
+    to: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the provider's answer means for us (reliability §1.3, answer classes).
+
+    accepted: certainly theirs now. rejected: certainly refused, for good. retry: certainly not processed, try again
+    after `retry_after_seconds`. uncertain: a timeout, a reset or a 5xx: it may have been sent, never blindly resend.
+    `detail` is our own words or a provider code, never text of the provider's (it contains addresses).
+    """
+
+    outcome: Outcome
+    provider_id: str = ""
+    http_status: int | None = None
+    provider_code: str = ""
+    detail: str = ""
+    retry_after_seconds: float | None = None
+
+
+class EmailChannel(Protocol):
+    """Anything that can send an email."""
+
+    def send(self, message: OutgoingEmail) -> Receipt:
+        """Hand one email over and say what became of it."""
+        ...
+
+
+class SmsChannel(Protocol):
+    """Anything that can send an SMS."""
+
+    def send(self, message: OutgoingSms) -> Receipt:
+        """Hand one SMS over and say what became of it."""
+        ...

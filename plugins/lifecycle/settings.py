@@ -1,0 +1,117 @@
+"""Every setting of the product, read from the environment in one place.
+
+The table in `SETTINGS` is the documentation: `docs/reference/settings.md` is checked against it. A function reads its
+variable when it is called, so a test or a child process can set it first.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lifecycle.errors import LifecycleError
+
+SETTINGS: dict[str, str] = {
+    "LIFECYCLE_HOME": "Folder for state: embedded Postgres, sandbox, logs, secret key. Default: .lifecycle/ in the project.",
+    "LIFECYCLE_PROJECT": "Folder that holds dags/ and include/. Default: the checkout the engine was installed from.",
+    "LIFECYCLE_DATABASE_URL": "Any Postgres 14+: postgresql://user:password@host:port/name. Default: embedded Postgres.",
+    "LIFECYCLE_LIVE": "yes sends through the real providers. Anything else: the sandbox only.",
+    "LIFECYCLE_SANDBOX_URL": "Where the sandbox answers. Default: the one started under LIFECYCLE_HOME.",
+    "LIFECYCLE_PUBLIC_URL": "Address of the receiver as customers see it; links in messages start with it.",
+    "LIFECYCLE_SECRET_KEY": "Key that link codes and tokens are made with. Default: generated under LIFECYCLE_HOME.",
+    "LIFECYCLE_TIMEZONE": "Time zone of the store; wins over the tz= of every journey's daily(). Default: what the Dag says.",
+    "LIFECYCLE_SENDER_EMAIL": "From address of emails. Default: hello@shop.example.",
+    "LIFECYCLE_SENDER_NAME": "Name the messages are signed with. Default: Our Shop.",
+    "LIFECYCLE_SENDER_PHONE": "From number of SMS in E.164. Default: +15005550006.",
+    "LIFECYCLE_POSTAL_ADDRESS": "Postal address printed under every marketing email.",
+    "LIFECYCLE_SMS_PART_CENTS": "Price of one SMS part in cents, for previews. Default: 5.",
+}
+
+
+def _read(name: str, default: str = "") -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def project_root() -> Path:
+    """The folder that holds `dags/`, `include/` and `plugins/`."""
+    chosen = _read("LIFECYCLE_PROJECT")
+    return Path(chosen).resolve() if chosen else Path(__file__).resolve().parents[2]
+
+
+def home() -> Path:
+    """The folder the product keeps its state in; nothing is written outside it."""
+    chosen = _read("LIFECYCLE_HOME")
+    return Path(chosen).expanduser().resolve() if chosen else project_root() / ".lifecycle"
+
+
+def sql_folder() -> Path:
+    """Where every SQL statement lives."""
+    return project_root() / "include" / "sql"
+
+
+def templates_folder() -> Path:
+    """Where every word of a message lives."""
+    return project_root() / "include" / "templates"
+
+
+def dags_folder() -> Path:
+    """Where every journey is declared."""
+    return project_root() / "dags"
+
+
+def database_url() -> str:
+    """The configured database, or an empty string: then the embedded Postgres is meant."""
+    return _read("LIFECYCLE_DATABASE_URL")
+
+
+def is_live() -> bool:
+    """Whether real providers may be spoken to (architecture §11)."""
+    return _read("LIFECYCLE_LIVE").lower() == "yes"
+
+
+def sandbox_url() -> str:
+    """The configured sandbox address, or an empty string: then the one under LIFECYCLE_HOME is meant."""
+    return _read("LIFECYCLE_SANDBOX_URL").rstrip("/")
+
+
+def public_url() -> str:
+    """Base of every link in a message, without a trailing slash; empty: the receiver under LIFECYCLE_HOME."""
+    return _read("LIFECYCLE_PUBLIC_URL").rstrip("/")
+
+
+def secret_key() -> str:
+    """The configured key, or an empty string: then the one under LIFECYCLE_HOME is meant."""
+    return _read("LIFECYCLE_SECRET_KEY")
+
+
+def store_timezone() -> str:
+    """The store's zone when the environment fixes it, else an empty string."""
+    return _read("LIFECYCLE_TIMEZONE")
+
+
+def sender_email() -> str:
+    """From address of emails."""
+    return _read("LIFECYCLE_SENDER_EMAIL", "hello@shop.example")
+
+
+def sender_name() -> str:
+    """Name the messages are signed with."""
+    return _read("LIFECYCLE_SENDER_NAME", "Our Shop")
+
+
+def sender_phone() -> str:
+    """From number of SMS in E.164; the default is Twilio's documented test number."""
+    return _read("LIFECYCLE_SENDER_PHONE", "+15005550006")
+
+
+def postal_address() -> str:
+    """Postal address under every marketing email (H-08)."""
+    return _read("LIFECYCLE_POSTAL_ADDRESS", "1 Market Street, London")
+
+
+def sms_part_cents() -> int:
+    """Price of one SMS part in cents (M-06)."""
+    text = _read("LIFECYCLE_SMS_PART_CENTS", "5")
+    if not text.isdigit():
+        raise LifecycleError(f"LIFECYCLE_SMS_PART_CENTS is {text!r}", hint="Give a whole number of cents, such as 5")
+    return int(text)
