@@ -1,0 +1,2 @@
+-- The migrations this database has seen.
+select name from public.lifecycle_migrations
