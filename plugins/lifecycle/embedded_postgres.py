@@ -13,13 +13,14 @@ import importlib.metadata
 import importlib.util
 import os
 import pwd
+import re
 import secrets
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import Any
@@ -122,17 +123,29 @@ def create_database(server_url: str, name: str) -> bool:
 
     Returns:
         False when there is one of that name already.
+
+    Raises:
+        LifecycleError: Postgres is not reachable or does not allow it.
     """
     import psycopg
     from psycopg import errors, sql
 
-    plain = server_url.replace("+psycopg2://", "://").replace("+psycopg://", "://")
-    with psycopg.connect(plain, autocommit=True, connect_timeout=10) as connection:
-        try:
+    try:
+        with psycopg.connect(plain_url(server_url), autocommit=True, connect_timeout=10) as connection:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        except (errors.DuplicateDatabase, errors.UniqueViolation):
-            return False
+    except (errors.DuplicateDatabase, errors.UniqueViolation):
+        return False
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        raise LifecycleError(
+            f"The database {name} cannot be created: {reason}", hint="Create it, owned by the user of the URL"
+        ) from None
     return True
+
+
+def plain_url(url: str) -> str:
+    """A SQLAlchemy URL as Postgres' own tools read it: without the driver."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
 
 
 def log_file() -> Path:
@@ -268,21 +281,25 @@ def _copy_binaries(package: Path, copy: Path) -> None:
 # --- running ----------------------------------------------------------------------------------------------------------
 
 
-def _start(known: _Server, attempts: int = 4) -> _Server:
-    for attempt in range(1, attempts + 1):
-        _forget_dead_server(known.data)
-        server = _Server(known.data, processes.free_port(known.port), known.password)
-        try:
-            _launch(server)
-            break
-        except LifecycleError:
-            # The port was taken between the check and now, or a killed server's children are still ending.
-            if attempt == attempts:
-                raise
-            time.sleep(0.5)
+def _start(known: _Server) -> _Server:
+    server = _launch_on_free_port(known)
     if server != known:
         _remember(server)
     create_database(server.url("postgres", "psycopg"), USER)
+    return server
+
+
+def _launch_on_free_port(server: _Server, attempts_left: int = 3) -> _Server:
+    _forget_dead_server(server.data)
+    server = replace(server, port=processes.free_port(server.port))
+    try:
+        _launch(server)
+    except LifecycleError:
+        if not attempts_left:
+            raise
+        # The port was taken between the check and now, or a killed server's children are still ending.
+        time.sleep(0.5)
+        return _launch_on_free_port(server, attempts_left - 1)
     return server
 
 
