@@ -1,0 +1,35 @@
+# The same commands as in bin/, for those who like make. Arguments: make demo ARGS="--data DIR"
+BIN := .venv/bin
+COMPILE = "$$(bin/_setup uv)" pip compile --quiet --universal --python-version 3.10 --no-header \
+	--no-emit-index-url --no-emit-find-links
+
+.PHONY: demo test down check format lock ready
+
+demo:
+	@bin/demo $(ARGS)
+
+test:
+	@bin/test $(ARGS)
+
+down:
+	@bin/down
+
+# Everything that can be said about the code without running it.
+check: ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/sqlfluff lint --disable-progress-bar include/sql
+	$(BIN)/lint-imports
+
+format: ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Pins every package anew; LOCK="--upgrade" takes the newest releases, without it only what changed in the .in files.
+lock:
+	$(COMPILE) $(LOCK) requirements.in --output-file requirements.txt >/dev/null
+	$(COMPILE) $(LOCK) requirements-dev.in --output-file requirements-dev.txt >/dev/null
+
+ready:
+	@bin/_setup dev
