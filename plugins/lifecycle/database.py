@@ -27,7 +27,8 @@ def _engine(url: str) -> Engine:
 
     # SQLAlchemy's name for psycopg 3 is spelled out: its default for a bare URL differs between versions.
     spelled_out = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", url)
-    return create_engine(spelled_out, pool_pre_ping=True, pool_size=4, connect_args={"connect_timeout": 10})
+    # Parameters may be names and addresses: they never belong into an error text.
+    return create_engine(spelled_out, pool_pre_ping=True, pool_size=4, hide_parameters=True, connect_args={"connect_timeout": 10})
 
 
 def url() -> str:
@@ -138,6 +139,7 @@ def recreate_views(connection: Connection) -> None:
     _run_script(connection, "engine/migrations/drop_views.sql")
     for path in view_files():
         _run_script(connection, path)
+    _run_script(connection, "engine/policy/contacts.sql")
     _run_script(connection, "engine/migrations/grant_reader.sql")
 
 

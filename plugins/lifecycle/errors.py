@@ -34,6 +34,10 @@ class LifecycleError(Exception):
         return f"{text}. {self.hint}." if self.hint else f"{text}."
 
 
+class TryAgainError(LifecycleError):
+    """Nothing is wrong with the declaration: something outside did not answer, and trying again is safe."""
+
+
 def shown_path(path: Path | str) -> str:
     """The path as the user would type it: relative to the current folder when it lies below it."""
     path = Path(path)

@@ -1,0 +1,72 @@
+-- Claims queued messages of a step for one sender, and asks every rule again in the same statement: kill switch,
+-- conversion, consent and suppression. Committed before any byte leaves (architecture §6, 2).
+with candidates as (
+
+    select messages.message_id
+    from lifecycle.messages as messages
+    where
+        messages.journey = :journey
+        and messages.step = :step
+        and messages.send_state = 'queued'
+        and (messages.retry_after is null or messages.retry_after <= now())
+        and mod(abs(hashtext(messages.message_id::text)::bigint), :shards) = :shard
+        and not exists (
+            select 1
+            from lifecycle.send_controls as controls
+            where
+                controls.state = 'paused'
+                and controls.scope in ('all', messages.channel, messages.journey)
+        )
+    order by messages.message_id
+    limit :chunk
+    for update skip locked
+
+),
+
+judged as (
+
+    select
+        messages.message_id,
+        contacts.address,
+        case
+            when enrollments.exited_at is not null then 'converted'
+            when contacts.address is null then 'invalid_address'
+            when not contacts.has_consent then 'no_consent'
+            when contacts.is_suppressed then 'suppressed'
+        end as reason
+    from candidates
+    inner join lifecycle.messages as messages on candidates.message_id = messages.message_id
+    left join lifecycle.contacts as contacts
+        on
+            messages.customer_id = contacts.customer_id
+            and messages.channel = contacts.channel
+    left join lifecycle.enrollments as enrollments
+        on
+            messages.journey = enrollments.journey
+            and messages.customer_id = enrollments.customer_id
+            and messages.anchor = enrollments.anchor
+
+)
+
+update lifecycle.messages as messages
+set
+    send_state = case when judged.reason is null then 'sending' else 'skipped' end,
+    reason = judged.reason,
+    attempt_id = gen_random_uuid(),
+    attempt_count = messages.attempt_count + 1,
+    lease_until = case when judged.reason is null then now() + make_interval(secs => :lease_seconds) end,
+    settled_at = case when judged.reason is not null then now() end
+from judged
+where
+    messages.message_id = judged.message_id
+    and messages.send_state = 'queued'
+returning
+    messages.message_id,
+    messages.attempt_id,
+    messages.customer_id,
+    messages.anchor,
+    messages.as_of,
+    messages.variables,
+    messages.send_state,
+    messages.reason,
+    judged.address

@@ -1,0 +1,34 @@
+-- How each customer may be reached now: address, consent and suppression per channel.
+-- On purpose not as of a past instant: a refusal counts from the moment it is given, whatever day a run answers for.
+-- The latest consent wins; the shop's opt-in counts as one, given at its time (H-08).
+create or replace view lifecycle.contacts as
+select
+    customers.customer_id,
+    reachable.channel,
+    reachable.address,
+    lifecycle.address_hash(reachable.address) as address_hash,
+    coalesce(latest.is_granted, reachable.opted_in_at is not null) as has_consent,
+    exists (
+        select 1
+        from lifecycle.suppressions as suppressions
+        where
+            suppressions.channel = reachable.channel
+            and suppressions.address_hash = lifecycle.address_hash(reachable.address)
+            and suppressions.lifted_at is null
+    ) as is_suppressed
+from shop.customers as customers
+cross join lateral (
+    values
+    ('email', nullif(btrim(customers.email), ''), customers.email_opt_in_at),
+    ('sms', nullif(btrim(customers.phone), ''), customers.sms_opt_in_at)
+) as reachable (channel, address, opted_in_at)
+left join lateral (
+    select consents.is_granted
+    from lifecycle.consents as consents
+    where
+        consents.customer_id = customers.customer_id
+        and consents.channel = reachable.channel
+        and consents.occurred_at >= coalesce(reachable.opted_in_at, '-infinity')
+    order by consents.occurred_at desc, consents.consent_id desc
+    limit 1
+) as latest on true

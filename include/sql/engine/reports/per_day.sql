@@ -1,0 +1,16 @@
+-- One row per run day and step: due, sent, and every other outcome with its reason.
+select
+    runs.run_day,
+    audiences.step,
+    coalesce(messages.send_state, 'not_planned') as outcome,
+    coalesce(messages.reason, '') as reason,
+    count(*) as people
+from lifecycle.runs as runs
+inner join lifecycle.audiences as audiences on runs.run_id = audiences.run_id
+left join lifecycle.messages as messages
+    on messages.dedupe_key = concat_ws('/', runs.journey, audiences.step, audiences.customer_id, audiences.anchor)
+where
+    runs.journey = :journey
+    and runs.run_day between :from_day and :to_day
+group by 1, 2, 3, 4
+order by 1, 2, 3, 4

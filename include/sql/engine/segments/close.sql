@@ -1,0 +1,2 @@
+-- Ends reading an analyst's file.
+close analyst_rows

@@ -1,0 +1,196 @@
+"""Airflow: the tasks a journey is made of. The only module of the engine that imports Airflow.
+
+A task does one stage (see `stages`) and returns counts. Only `record_conversions` returns ids; the steps take them from
+XCom and leave those people out, and the database leaves them out too, so a wiped XCom changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from lifecycle import as_of, stages
+from lifecycle.channels import EmailChannel, SmsChannel
+from lifecycle.channels.accounts import SendGridAccount, TwilioAccount
+from lifecycle.errors import LifecycleError, TryAgainError
+from lifecycle.journey import Journey, Step
+from lifecycle.runs import RunContext
+from lifecycle import runs, segments, senders, settings
+
+DATABASE_CONNECTION = "lifecycle_db"
+SENDGRID_CONNECTION = "lifecycle_sendgrid"
+TWILIO_CONNECTION = "lifecycle_twilio"
+
+# How many `send` tasks a step is mapped over: shards, never people.
+SEND_SHARDS = 2
+
+JOURNEY_DEFAULTS: dict[str, Any] = {
+    # Unpausing never mass-mails; missed days are repaired with a backfill (architecture §5).
+    "catchup": False,
+    "max_active_runs": 1,
+    "tags": ["lifecycle", "journey"],
+    "default_args": {"owner": "lifecycle", "retries": 2, "retry_delay": timedelta(seconds=30)},
+    "params": {
+        "as_of": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Run day",
+            description="The local day to run for, such as 2026-03-31. Empty: the day of the run itself.",
+        )
+    },
+}
+
+
+def daily(at: str, *, tz: str) -> CronTriggerTimetable:
+    """Every day at a local wall time, such as `daily("10:00", tz="Europe/London")`.
+
+    `LIFECYCLE_TIMEZONE` wins over `tz`. The interval is empty, so a scheduled, a backfilled and a manual run of a day
+    all have the same logical date.
+
+    Raises:
+        LifecycleError: `at` is no time of day, or the zone does not exist.
+    """
+    zone = settings.store_timezone() or tz
+    as_of.zone_named(zone)
+    hour, _, minute = at.partition(":")
+    if not (hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60):
+        raise LifecycleError(f"daily({at!r}) is not a time of day", hint='Write it as daily("10:00", tz=...)')
+    return CronTriggerTimetable(f"{int(minute)} {int(hour)} * * *", timezone=zone)
+
+
+def zone_of(value: object) -> str:
+    """The time zone of a Dag, or an empty string for anything else."""
+    if not isinstance(value, DAG):
+        return ""
+    timetable = value.schedule
+    return str(timetable.timezone) if isinstance(timetable, CronTriggerTimetable) else str(value.timezone)
+
+
+def run_context(journey: Journey, context: Any) -> RunContext:
+    """Which instant a task answers for: Dag param `as_of` > `logical_date` > `run_after` (architecture §4)."""
+    zone = zone_of(context["dag"])
+    dag_run = context["dag_run"]
+    chosen = (context.get("params") or {}).get("as_of")
+    day = as_of.parse_day(chosen) if chosen else as_of.run_day(dag_run.logical_date or dag_run.run_after, zone)
+    # The run type, never the run id: a reprocessed scheduled run keeps its id (airflow page, §3).
+    run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+    return runs.for_day(journey, day, zone, run_type=run_type)
+
+
+class SelectAudience(BaseOperator):
+    """Selects the audience of a step. Its SQL shows in the UI under Rendered Templates, and is not Jinja."""
+
+    template_fields = ("sql",)
+    template_fields_renderers = {"sql": "sql"}  # noqa: RUF012 - Airflow reads it from the class
+    ui_color = "#e8f1fb"
+
+    def __init__(self, *, journey: Journey, step: Step, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sql = segments.segment_of(journey, step).text()
+        self._journey = journey
+        self._step = step
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """Leave the SQL as the analyst wrote it."""
+
+    def execute(self, context: Any) -> dict[str, int]:
+        """Keep the audience for this run and return its size."""
+        return in_task(lambda: {"due": stages.select_audience(run_context(self._journey, context), self._step)})
+
+
+def add_tasks(journey: Journey) -> None:
+    """Make the tasks of a journey in the Dag around the call.
+
+    `check_sources -> record_conversions -> <step>.{select_audience -> queue_messages -> send} -> close_ladder -> report`
+    """
+
+    @task
+    def check_sources(**context: Any) -> dict[str, int]:
+        return in_task(lambda: stages.check_sources(run_context(journey, context)))
+
+    @task
+    def record_conversions(**context: Any) -> dict[str, Any]:
+        return in_task(lambda: dict(stages.record_conversions(run_context(journey, context))))
+
+    @task
+    def close_ladder(**context: Any) -> dict[str, int]:
+        return in_task(lambda: stages.close(run_context(journey, context)))
+
+    @task
+    def report(**context: Any) -> dict[str, Any]:
+        return in_task(lambda: stages.report(run_context(journey, context)))
+
+    converted = record_conversions()
+    chain(check_sources(), converted, [_step_tasks(journey, step, converted) for step in journey.steps], close_ladder(), report())
+
+
+def _step_tasks(journey: Journey, step: Step, converted: Any) -> TaskGroup:
+    with TaskGroup(step.name) as group:
+
+        @task
+        def queue_messages(converted: dict[str, Any] | None, **context: Any) -> dict[str, int]:
+            # A wiped XCom changes nothing: the database knows who converted.
+            converted_ids = (converted or {}).get("customer_ids", [])
+            return in_task(lambda: stages.queue_messages(run_context(journey, context), step, converted_ids))
+
+        @task(map_index_template="shard {{ task.op_kwargs['shard'] }}")
+        def send(shard: int, **context: Any) -> dict[str, int]:
+            return in_task(
+                lambda: stages.send(
+                    run_context(journey, context), step, channel_for(step), shard=shard, shards=SEND_SHARDS
+                )
+            )
+
+        chain(
+            SelectAudience(task_id="select_audience", journey=journey, step=step),
+            queue_messages(converted),
+            send.expand(shard=list(range(SEND_SHARDS))),
+        )
+    return group
+
+
+def in_task(stage: Callable[[], Any]) -> Any:
+    """Run a stage with the database of the Airflow connection; a user's mistake fails at once, without a retry."""
+    os.environ["LIFECYCLE_DATABASE_URL"] = database_url_of_connection()
+    try:
+        return stage()
+    except TryAgainError:
+        raise
+    except LifecycleError as error:
+        raise AirflowFailException(str(error)) from None
+
+
+def database_url_of_connection() -> str:
+    """The lifecycle database, as the Airflow connection `lifecycle_db` names it."""
+    url = PostgresHook(postgres_conn_id=DATABASE_CONNECTION).sqlalchemy_url
+    return url.render_as_string(hide_password=False)
+
+
+def channel_for(step: Step) -> EmailChannel | SmsChannel:
+    """The channel of a step: the real provider when LIFECYCLE_LIVE=yes, else the sandbox (architecture §11)."""
+    if not settings.is_live():
+        return senders.sandbox_channel(step)
+    return senders.live_channel(step, sendgrid=sendgrid_account, twilio=twilio_account)
+
+
+def sendgrid_account() -> SendGridAccount:
+    """SendGrid's key from the Airflow connection `lifecycle_sendgrid`: password is the API key."""
+    connection = PostgresHook.get_connection(SENDGRID_CONNECTION)
+    return SendGridAccount(api_key=connection.password or "", host=connection.host or "https://api.sendgrid.com")
+
+
+def twilio_account() -> TwilioAccount:
+    """Twilio's account from the Airflow connection `lifecycle_twilio`: login is the SID, password the auth token."""
+    connection = PostgresHook.get_connection(TWILIO_CONNECTION)
+    return TwilioAccount(
+        account_sid=connection.login or "",
+        auth_token=connection.password or "",
+        host=connection.host or "https://api.twilio.com",
+    )

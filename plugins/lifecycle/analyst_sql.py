@@ -1,0 +1,257 @@
+"""SQL files that analysts write: segments, goals and ends. Checked before they run, and run as the read-only role.
+
+The contract (architecture §4): one SELECT over `shop.*` and `as_of()`, the required columns by name, never the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lifecycle import database
+from lifecycle.errors import LifecycleError
+from lifecycle.journey import settings_relative, unknown_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+REQUIRED_COLUMNS = {
+    "audience": ("customer_id", "anchor"),
+    "goal": ("customer_id", "anchor", "converted_at"),
+    "end": ("customer_id", "anchor"),
+}
+
+_CLOCK = {
+    "now", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp",
+    "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday",
+}  # fmt: skip
+_RANDOM = {"random", "gen_random_uuid", "uuid_generate_v4", "setseed", "random_normal"}
+_FORBIDDEN_CALLS = {"set_config", "nextval", "setval", "lastval", "currval", "dblink", "query_to_xml"}
+_FORBIDDEN_PREFIXES = ("pg_", "lo_", "dblink_", "txid_")
+
+
+@dataclass(frozen=True)
+class AnalystSql:
+    """One file of an analyst. `kind` is audience, goal or end and decides which columns it must return."""
+
+    path: Path
+    kind: str = "audience"
+
+    def text(self) -> str:
+        """The statement without its closing semicolon.
+
+        Raises:
+            LifecycleError: the file is missing, empty or not UTF-8.
+        """
+        try:
+            raw = self.path.read_bytes()
+        except OSError:
+            raise self.wrong("The file does not exist", "Create it, or correct the name in the journey") from None
+        return _decode(raw, self).strip().rstrip(";").rstrip()
+
+    def check(self) -> None:
+        """Refuse whatever could write, look at the clock, or see more than the contract.
+
+        Raises:
+            LifecycleError: the first rule that is broken, with file, line, column and hint.
+        """
+        text = self.text()
+        _check_words(self, text)
+        _check_statement(self, text)
+
+    def columns(self, connection: Connection) -> list[str]:
+        """The columns the file returns, asked from Postgres without running it.
+
+        Raises:
+            LifecycleError: Postgres does not understand it (unknown table, column, type), or a column is missing.
+        """
+        wrapped, offset = self._wrapped("columns")
+        with database.as_reader(connection):
+            cursor = self._execute(connection, wrapped, offset)
+        names = [column.name for column in cursor.description or []]
+        for name in REQUIRED_COLUMNS[self.kind]:
+            if name not in names:
+                raise self._missing_column(name, names)
+        return names
+
+    def stream(self, connection: Connection) -> Iterator[tuple[Any, ...]]:
+        """The rows, in chunks through a server-side cursor, so that memory stays flat whatever the size.
+
+        Shapes: audience (customer_id, anchor, variables as dict), goal (customer_id, anchor, converted_at),
+        end (customer_id, anchor). The reader's role holds only while the cursor is opened, so the caller may write
+        between chunks.
+        """
+        wrapped, offset = self._wrapped(self.kind)
+        with database.as_reader(connection):
+            self._execute(connection, f"declare analyst_rows no scroll cursor for {wrapped}", offset, skipped=True)
+        fetch = database.statement("engine/segments/fetch.sql").encode()
+        while chunk := self._execute(connection, fetch, 0).fetchall():
+            yield from chunk
+        database.run(connection, "engine/segments/close.sql")
+
+    def wrong(self, what: str, hint: str, line: int | None = None, column: int | None = None) -> LifecycleError:
+        """An error at a place in this file."""
+        return LifecycleError(what, hint=hint, file=self.path, line=line, column=column)
+
+    def _wrapped(self, wrapper: str) -> tuple[str, int]:
+        template = database.statement(f"engine/segments/{wrapper}.sql")
+        before, after = template.split("{analyst_sql}")
+        return before + self.text() + after, len(before)
+
+    def _execute(self, connection: Connection, query: str | bytes, offset: int, skipped: bool = False) -> Any:
+        from psycopg import Error
+
+        try:
+            # No parameters: `%` in the file stays what it is.
+            return database.driver(connection).execute(query if isinstance(query, bytes) else query.encode())
+        except Error as error:
+            raise self._said_by_postgres(error, None if skipped else offset) from None
+
+    def _said_by_postgres(self, error: Any, offset: int | None) -> LifecycleError:
+        position = error.diag.statement_position
+        line = None
+        if position and offset is not None and int(position) > offset:
+            line = self.text()[: int(position) - offset].count("\n") + 1
+        message = error.diag.message_primary or str(error).splitlines()[0]
+        hint = error.diag.message_hint or "Mend the statement; lifecycle audience shows what it returns"
+        return self.wrong(f"Postgres says: {message}", hint.replace("\n", " "), line)
+
+    def _missing_column(self, name: str, names: list[str]) -> LifecycleError:
+        near = unknown_name("column", name, names).hint
+        return self.wrong(f"The column {name} is missing", f"Name it in the select list. {near}")
+
+
+def _decode(raw: bytes, file: AnalystSql) -> str:
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in raw:
+        raise file.wrong("The file is UTF-16 or binary", "Save it as UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise file.wrong("The file is not UTF-8", "Save it as UTF-8", line) from None
+    return text.replace("\r\n", "\n")
+
+
+def _check_words(file: AnalystSql, text: str) -> None:
+    """Rules that a look at the single words can decide."""
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    try:
+        tokens = sqlglot.tokenize(text, dialect="postgres")
+    except SqlglotError:
+        raise file.wrong("A quote or comment is never closed", "Close it") from None
+    if not tokens:
+        raise file.wrong("The file holds no statement", "Write one SELECT")
+    if "{{" in text or "{%" in text:
+        line = text[: max(text.find("{{"), text.find("{%"))].count("\n") + 1
+        raise file.wrong("Jinja in SQL is not rendered", "Use as_of() and plain SQL", line)
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.token_type.name in ("STRING", "IDENTIFIER"):
+            continue
+        is_call = following is not None and following.text == "("
+        problem = _word_problem(token.text.lower(), is_call)
+        if problem:
+            raise file.wrong(*problem, token.line, token.col - len(token.text) + 1)
+
+
+def _word_problem(word: str, is_call: bool) -> tuple[str, str] | None:
+    if word in _CLOCK and (is_call or word.startswith(("current_", "local"))):
+        return f"{word} reads the clock, so a past day could not be repeated", "Write as_of() instead"
+    if not is_call:
+        return None
+    if word in _RANDOM:
+        return f"{word}() answers differently each time", "Order or hash by customer_id instead"
+    if word in _FORBIDDEN_CALLS or word.startswith(_FORBIDDEN_PREFIXES):
+        return f"{word}() is not for segments", "Read shop.* views and use plain expressions"
+    return None
+
+
+def _check_statement(file: AnalystSql, text: str) -> None:
+    """Rules about the statement as a whole."""
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import ParseError
+
+    try:
+        statements = [statement for statement in sqlglot.parse(text, dialect="postgres") if statement is not None]
+    except ParseError as error:
+        place = error.errors[0]
+        what = f"This is not valid SQL near {place['highlight']!r}"
+        raise file.wrong(what, "Mend the statement", place["line"], place["col"]) from None
+    if len(statements) != 1:
+        line = _second_statement_line(text)
+        raise file.wrong(f"The file holds {len(statements)} statements", "Keep exactly one SELECT", line)
+    statement = statements[0]
+    if not isinstance(statement, exp.Query):
+        kind = statement.key.upper()
+        raise file.wrong(f"The statement is {kind}, not SELECT", "A segment only reads: write one SELECT", _first_line(text))
+    _check_nothing_writes(file, statement)
+    _check_tables(file, statement)
+    _check_select_list(file, statement)
+
+
+def _check_nothing_writes(file: AnalystSql, statement: Any) -> None:
+    from sqlglot import exp
+
+    for node in statement.find_all(exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into, exp.Lock, exp.Create):
+        raise file.wrong(f"{node.key.upper()} writes or locks", "A segment only reads: write one SELECT", *_place(node))
+
+
+def _check_tables(file: AnalystSql, statement: Any) -> None:
+    from sqlglot import exp
+
+    named = {cte.alias_or_name.lower() for cte in statement.find_all(exp.CTE)}
+    for table in statement.find_all(exp.Table):
+        if isinstance(table.this, exp.Func) or (not table.db and table.name.lower() in named):
+            continue
+        if table.db.lower() != "shop":
+            what = f"{table.sql(dialect='postgres', comments=False).split(' AS ')[0]} is not part of the contract"
+            raise file.wrong(what, f"Read shop.* views only, such as shop.{table.name}", *_place(table))
+
+
+def _check_select_list(file: AnalystSql, statement: Any) -> None:
+    from sqlglot import exp
+
+    for star in statement.find_all(exp.Star):
+        if not isinstance(star.parent, exp.Count):
+            raise file.wrong("select * hides which columns are used", "Name the columns", *_place(star))
+    names = [name.lower() for name in statement.named_selects]
+    for name in REQUIRED_COLUMNS[file.kind]:
+        if name not in names:
+            raise file._missing_column(name, names)
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise file.wrong(f"The column {repeated[0]} appears twice", "Give every column its own name")
+
+
+def _place(node: Any) -> tuple[int | None, int | None]:
+    """Line and column of a node, from the first of its parts that knows."""
+    for part in node.walk():
+        if "line" in part.meta:
+            return part.meta["line"], max(1, part.meta["col"] - (part.meta["end"] - part.meta["start"]))
+    return None, None
+
+
+def _first_line(text: str) -> int:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip() and not line.strip().startswith("--"):
+            return number
+    return 1
+
+
+def _second_statement_line(text: str) -> int | None:
+    import sqlglot
+
+    tokens = sqlglot.tokenize(text, dialect="postgres")
+    for token, following in zip(tokens, tokens[1:], strict=False):
+        if token.text == ";":
+            return following.line
+    return None
+
+
+def relative_name(path: Path) -> str:
+    """The name a file goes by in messages to people."""
+    return settings_relative(path)

@@ -1,0 +1,38 @@
+"""Conversions: who reached a journey's goal, found before anybody is messaged (K-07)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lifecycle import database
+from lifecycle.analyst_sql import AnalystSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from lifecycle.runs import RunContext
+
+
+def record(connection: Connection, run_id: int, context: RunContext) -> list[str]:
+    """Record who reached the goal as of the run and end their enrollment; returns the customer ids of this run.
+
+    Repeating a run returns the same ids: the database is the truth, XCom only carries them.
+    """
+    goal = context.journey.goal
+    if goal is None:
+        return []
+    file = AnalystSql(context.journey.sql_path(goal.sql), "goal")
+    file.check()
+    file.columns(connection)
+    database.run(connection, "engine/conversions/create_found.sql")
+    found = list(file.stream(connection))
+    database.copy_rows(connection, "found_conversions", ("customer_id", "anchor", "converted_at"), found)
+    database.run(
+        connection,
+        "engine/conversions/record.sql",
+        journey=context.journey.name,
+        run_id=run_id,
+        within_days=goal.within_days,
+    )
+    database.run(connection, "engine/conversions/drop_found.sql")
+    return [row.customer_id for row in database.rows(connection, "engine/conversions/of_run.sql", run_id=run_id)]

@@ -1,0 +1,140 @@
+"""Delivery: claimed messages are rendered and handed to a channel, and every answer is recorded.
+
+The claim is committed before any byte leaves. A crash at any point leaves a message that is queued (never tried),
+settled (answered) or `sending` (unknown): the last is never sent again blindly (architecture §6).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from lifecycle import database, links, outbox, rendering, vouchers
+from lifecycle.channels import OutgoingEmail, OutgoingSms, Receipt
+from lifecycle.errors import TryAgainError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Row
+
+    from lifecycle.channels import EmailChannel, SmsChannel
+    from lifecycle.journey import Step
+    from lifecycle.runs import RunContext
+
+log = logging.getLogger(__name__)
+
+CHUNK = 50
+_THREADS = 4
+
+
+def send(
+    context: RunContext, step: Step, channel: EmailChannel | SmsChannel, *, shard: int = 0, shards: int = 1
+) -> Counter[str]:
+    """Send what is queued of a step; returns counts by outcome.
+
+    Raises:
+        TryAgainError: the provider could not be reached or asked to wait; what is left stays queued for a retry.
+    """
+    with database.transaction() as connection:
+        outbox.expire_leases(connection)
+    counts: Counter[str] = Counter()
+    while True:
+        chunk = _claim(context, step, shard=shard, shards=shards)
+        if not chunk:
+            break
+        counts += _send_chunk(context, step, channel, chunk)
+        if counts["retry"]:
+            break
+    _require_empty_queue(context, step, counts, shard=shard, shards=shards)
+    return counts
+
+
+def _claim(context: RunContext, step: Step, *, shard: int, shards: int) -> list[Row[Any]]:
+    with database.transaction() as connection:
+        database.set_as_of(connection, context.as_of, context.zone)
+        return outbox.claim(connection, context.journey, step, shard=shard, shards=shards, chunk=CHUNK)
+
+
+def _send_chunk(
+    context: RunContext, step: Step, channel: EmailChannel | SmsChannel, chunk: list[Row[Any]]
+) -> Counter[str]:
+    counts: Counter[str] = Counter(f"skipped: {row.reason}" for row in chunk if row.send_state == "skipped")
+    started_at = datetime.now(timezone.utc)
+    outgoing = _render_chunk(context, step, [row for row in chunk if row.send_state == "sending"], started_at, counts)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        send_one: Any = channel.send
+        receipts: list[Receipt] = list(pool.map(send_one, (message for _, message in outgoing)))
+    with database.transaction() as connection:
+        for (row, _), receipt in zip(outgoing, receipts, strict=True):
+            decided = outbox.settle(connection, row, receipt, provider=_provider(step), started_at=started_at)
+            counts[receipt.outcome if decided else "decided elsewhere"] += 1
+    return counts
+
+
+def _render_chunk(
+    context: RunContext, step: Step, claimed: list[Row[Any]], started_at: datetime, counts: Counter[str]
+) -> list[tuple[Row[Any], OutgoingEmail | OutgoingSms]]:
+    """Render what was claimed; links and vouchers are stored before anything leaves."""
+    outgoing = []
+    with database.transaction() as connection:
+        database.set_as_of(connection, context.as_of, context.zone)
+        people = customers(connection, [row.customer_id for row in claimed])
+        for row in claimed:
+            try:
+                message = _render_one(connection, context, step, row, people[row.customer_id])
+            except rendering.UnrenderableError as error:
+                log.warning("message %s cannot be rendered: %s", row.message_id, error)
+                outbox.settle_unrenderable(connection, row, str(error), started_at=started_at)
+                counts["skipped: template_error"] += 1
+            else:
+                outgoing.append((row, message))
+    return outgoing
+
+
+def _render_one(
+    connection: Connection, context: RunContext, step: Step, row: Row[Any], customer: rendering.Customer
+) -> OutgoingEmail | OutgoingSms:
+    as_of = row.as_of.astimezone(context.as_of.tzinfo)
+    voucher = None
+    if step.voucher:
+        voucher = vouchers.issue(
+            connection, step.voucher, message_id=row.message_id, customer_id=row.customer_id, starts_at=as_of
+        )
+    recipient = rendering.Recipient(str(row.message_id), customer, as_of, row.variables, voucher)
+    rendered = rendering.render(context.journey, step, recipient)
+    links.keep(connection, recipient.message_id, context.journey, set(rendered.link_names))
+    return outgoing_message(step, recipient.message_id, row.address, rendered)
+
+
+def outgoing_message(
+    step: Step, message_id: str, address: str, rendered: rendering.RenderedMessage
+) -> OutgoingEmail | OutgoingSms:
+    """The rendered words as the channel takes them."""
+    if step.message.channel == "sms":
+        return OutgoingSms(message_id, address, rendered.text)
+    unsubscribe_url = links.url(message_id, links.UNSUBSCRIBE)
+    return OutgoingEmail(message_id, address, rendered.subject, rendered.html, rendered.text, unsubscribe_url)
+
+
+def customers(connection: Connection, customer_ids: list[str]) -> dict[str, rendering.Customer]:
+    """What templates may know about some customers, by id, at the transaction's `as_of()`."""
+    found = database.rows(connection, "engine/customers/of_messages.sql", customer_ids=customer_ids)
+    return {row.customer_id: rendering.Customer(**row._mapping) for row in found}
+
+
+def _provider(step: Step) -> str:
+    return "twilio" if step.message.channel == "sms" else "sendgrid"
+
+
+def _require_empty_queue(context: RunContext, step: Step, counts: Counter[str], *, shard: int, shards: int) -> None:
+    """Whoever must be tried again stays queued; the failure makes Airflow (or a person) try again."""
+    if not counts["retry"]:
+        return
+    with database.transaction() as connection:
+        left = outbox.waiting(connection, context.journey, step, shard=shard, shards=shards)
+    raise TryAgainError(
+        f"{left} messages of {context.journey.name}/{step.name} still wait: {_provider(step)} did not take them",
+        hint="They stay queued and nobody is sent twice: run the task again when the provider answers",
+    )

@@ -1,0 +1,237 @@
+"""What a journey is: steps, each with a segment (who) and a message (words), a goal and an end.
+
+Declarations are plain values, checked when they are made, so that a mistake shows as one line in the Airflow UI and
+leaves every other Dag alone. Standard library only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lifecycle import settings
+from lifecycle.errors import LifecycleError
+
+Channel = Literal["email", "sms"]
+Entry = Literal["none", "at_their_age"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A template of a channel: the stem of its files in `include/templates/<journey>/`."""
+
+    template: str
+    channel: Channel = field(init=False)
+    suffixes: tuple[str, ...] = field(init=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Sms(Message):
+    """An SMS: `<template>.sms.j2`, with locale variants such as `<template>.ja.sms.j2`."""
+
+    channel: Channel = field(default="sms", init=False)
+    suffixes: tuple[str, ...] = field(default=(".sms.j2",), init=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Email(Message):
+    """An email: `<template>.email.html.j2` with its subject in front matter, and `<template>.email.txt.j2`."""
+
+    channel: Channel = field(default="email", init=False)
+    suffixes: tuple[str, ...] = field(default=(".email.html.j2", ".email.txt.j2"), init=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Voucher:
+    """A single-use code issued with a message: `percent_off` of the next order, valid for `valid_days` days."""
+
+    percent_off: int
+    valid_days: int
+
+    def __post_init__(self) -> None:
+        """Refuse values that no shop means."""
+        if not 1 <= self.percent_off <= 100:
+            raise _declared_wrong(f"Voucher percent_off={self.percent_off}", "Give a whole number from 1 to 100")
+        if not 1 <= self.valid_days <= 3660:
+            raise _declared_wrong(f"Voucher valid_days={self.valid_days}", "Give a number of days from 1 to 3660")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What counts as success: a SQL file that lists `customer_id, anchor, converted_at` of open enrollments.
+
+    Reaching it ends the journey for the person (K-07). It is credited to the last message of the `within_days` before.
+    """
+
+    sql: str
+    within_days: int = 14
+
+
+@dataclass(frozen=True)
+class Suppress:
+    """How a journey ends for those who never reacted: the channel's marketing is suppressed for them (H-01, A-11)."""
+
+    sql: str
+    channel: Channel
+    reason: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One message to one segment."""
+
+    name: str
+    segment: str
+    message: Message
+    voucher: Voucher | None = None
+
+
+@dataclass(frozen=True)
+class Journey:
+    """A sequence of steps that a person goes through once per anchor.
+
+    `entry` says what happens to people who are past the first step when the journey is switched on (A-4): "none"
+    leaves them out and records why, "at_their_age" lets them in at the step they have reached.
+
+    Raises:
+        LifecycleError: a name, file or number is wrong; the line names the Dag file and how to mend it.
+    """
+
+    name: str
+    steps: list[Step]
+    goal: Goal | None = None
+    ends_with: Suppress | None = None
+    holdout_percent: int = 0
+    entry: Entry = "none"
+    file: Path = field(default=Path(), init=False, compare=False, repr=False)
+    line: int = field(default=0, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check everything that can be known without a database."""
+        file, line = _place_of_declaration()
+        object.__setattr__(self, "file", file)
+        object.__setattr__(self, "line", line)
+        self._check_names()
+        self._check_numbers()
+        for path in self.sql_files():
+            _require_file(path, self)
+        for step in self.steps:
+            for path in self.template_files(step):
+                _require_file(path, self)
+
+    def step(self, name: str) -> Step:
+        """The step of that name."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise unknown_name("step", name, [step.name for step in self.steps], file=self.file, line=self.line)
+
+    def sql_path(self, file_name: str) -> Path:
+        """Where a SQL file of this journey lives."""
+        return _inside(settings.sql_folder() / "journeys" / self.name, file_name, self)
+
+    def sql_files(self) -> list[Path]:
+        """Every SQL file the journey names: segments, goal, end."""
+        names = [step.segment for step in self.steps]
+        names += [self.goal.sql] if self.goal else []
+        names += [self.ends_with.sql] if self.ends_with else []
+        return [self.sql_path(name) for name in names]
+
+    def template_files(self, step: Step) -> list[Path]:
+        """The template files a step cannot do without; locale variants come on top."""
+        folder = settings.templates_folder() / self.name
+        return [_inside(folder, step.message.template + suffix, self) for suffix in step.message.suffixes]
+
+    def _check_names(self) -> None:
+        _require_name("journey", self.name, self)
+        if not self.steps:
+            raise self._wrong("has no steps", "Give at least one Step(...)")
+        for step in self.steps:
+            _require_name("step", step.name, self)
+        names = [step.name for step in self.steps]
+        for name in names:
+            if names.count(name) > 1:
+                raise self._wrong(f"has two steps named {name!r}", "Give every step its own name")
+        if self.file.parent == settings.dags_folder() and self.file.stem != self.name:
+            raise self._wrong(f"lives in {self.file.name}", f"Name the file {self.name}.py, or the journey {self.file.stem!r}")
+
+    def _check_numbers(self) -> None:
+        if not 0 <= self.holdout_percent <= 50:
+            raise self._wrong(f"has holdout_percent={self.holdout_percent}", "Give a whole number from 0 to 50")
+        if self.entry not in ("none", "at_their_age"):
+            raise self._wrong(f"has entry={self.entry!r}", 'Give "none" or "at_their_age"')
+        if self.goal and not 1 <= self.goal.within_days <= 365:
+            raise self._wrong(f"has a goal within_days={self.goal.within_days}", "Give a number of days from 1 to 365")
+
+    def _wrong(self, what: str, hint: str) -> LifecycleError:
+        return LifecycleError(f"Journey {self.name!r} {what}", hint=hint, file=self.file, line=self.line)
+
+
+def unknown_name(
+    noun: str, name: str, known: list[str], *, file: Path | None = None, line: int | None = None
+) -> LifecycleError:
+    """The error for a name that does not exist, with the nearest one that does."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}" if near else f"Known: {', '.join(sorted(known)) or 'none'}"
+    return LifecycleError(f"There is no {noun} {name!r}", hint=hint, file=file, line=line)
+
+
+def _require_name(noun: str, name: str, journey: Journey) -> None:
+    if not _NAME.fullmatch(name):
+        raise LifecycleError(
+            f"The {noun} name {name!r} is not usable",
+            hint="Use small letters, digits and _, starting with a letter",
+            file=journey.file,
+            line=journey.line,
+        )
+
+
+def _inside(folder: Path, file_name: str, journey: Journey) -> Path:
+    """The path of a file in a folder, refusing every way out of it (`..`, absolute paths, links)."""
+    path = (folder / file_name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise LifecycleError(
+            f"{file_name!r} leaves the folder of the journey",
+            hint=f"Name a file in {settings_relative(folder)}",
+            file=journey.file,
+            line=journey.line,
+        )
+    return folder / file_name
+
+
+def _require_file(path: Path, journey: Journey) -> None:
+    if path.is_file():
+        return
+    neighbours = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, neighbours, n=1)
+    raise LifecycleError(
+        f"Journey {journey.name!r} names {settings_relative(path)}, which does not exist",
+        hint=f"Did you mean {near[0]}" if near else "Create it, or correct the name in the declaration",
+        file=journey.file,
+        line=journey.line,
+    )
+
+
+def settings_relative(path: Path) -> str:
+    """A path as it reads from the top of the project."""
+    root = settings.project_root()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _declared_wrong(what: str, hint: str) -> LifecycleError:
+    file, line = _place_of_declaration()
+    return LifecycleError(f"{what} makes no sense", hint=hint, file=file, line=line)
+
+
+def _place_of_declaration() -> tuple[Path, int]:
+    """File and line of the Dag file that is being read: the nearest caller outside this module."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename in (__file__, "<string>"):
+        frame = frame.f_back
+    return Path(frame.f_code.co_filename), frame.f_lineno

@@ -1,0 +1,102 @@
+"""Finds the journeys that the Dag files declare, for everything that works without an Airflow around it."""
+
+from __future__ import annotations
+
+import os
+import runpy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lifecycle import settings
+from lifecycle.errors import LifecycleError
+from lifecycle.journey import Journey, Step, unknown_name
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A journey as its Dag file declares it; `zone` is the time zone whose midnights start its days."""
+
+    journey: Journey
+    zone: str
+
+
+def names() -> list[str]:
+    """The Dag files, which are named like their journeys."""
+    return sorted(path.stem for path in settings.dags_folder().glob("*.py") if not path.name.startswith("_"))
+
+
+def load(name: str) -> Declared:
+    """The journey of that name.
+
+    Raises:
+        LifecycleError: there is no such Dag file, or it does not load; the line says what to mend.
+    """
+    path = settings.dags_folder() / f"{name}.py"
+    if not path.is_file() or "/" in name:
+        raise unknown_name("journey", name, names())
+    return load_file(path)
+
+
+def load_all() -> list[Declared]:
+    """Every journey, in order of name."""
+    return [load(name) for name in names()]
+
+
+def load_step(path: str) -> tuple[Declared, Step]:
+    """A step by its `journey/step` path."""
+    journey_name, _, step_name = path.partition("/")
+    declared = load(journey_name)
+    if not step_name:
+        steps = ", ".join(f"{journey_name}/{step.name}" for step in declared.journey.steps)
+        raise LifecycleError(f"{path!r} names no step", hint=f"Write one of: {steps}")
+    return declared, declared.journey.step(step_name)
+
+
+def load_file(path: Path) -> Declared:
+    """The journey a Dag file declares; the file is executed as Airflow would."""
+    _keep_airflow_at_home()
+    try:
+        namespace = runpy.run_path(str(path))
+    except LifecycleError:
+        raise
+    except SyntaxError as error:
+        raise LifecycleError(f"Not valid Python: {error.msg}", hint="Mend it", file=path, line=error.lineno) from None
+    except Exception as error:
+        raise _failed_while_loading(path, error) from None
+    journey = _only([value for value in namespace.values() if isinstance(value, Journey)], path)
+    return Declared(journey, _zone(namespace, path))
+
+
+def _only(found: list[Journey], path: Path) -> Journey:
+    if len(found) != 1:
+        hint = "Declare exactly one: journey = Journey(...)"
+        raise LifecycleError(f"The file declares {len(found)} journeys", hint=hint, file=path)
+    return found[0]
+
+
+def _zone(namespace: dict[str, Any], path: Path) -> str:
+    from lifecycle.airflow_tasks import zone_of
+
+    for value in namespace.values():
+        zone = zone_of(value)
+        if zone:
+            return zone
+    raise LifecycleError("The file makes no Dag", hint="Write: with DAG(journey.name, schedule=daily(...))", file=path)
+
+
+def _failed_while_loading(path: Path, error: Exception) -> LifecycleError:
+    """The Dag file's own line in the traceback, which is where a person has to look."""
+    line, step = None, error.__traceback__
+    while step:
+        if step.tb_frame.f_code.co_filename == str(path):
+            line = step.tb_lineno
+        step = step.tb_next
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    return LifecycleError(what, hint="Mend the declaration", file=path, line=line)
+
+
+def _keep_airflow_at_home() -> None:
+    """Importing Airflow writes a folder; it belongs under our home, not under the user's."""
+    os.environ.setdefault("AIRFLOW_HOME", str(settings.home() / "airflow"))
+    os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")

@@ -1,0 +1,123 @@
+"""Links in messages: short codes on our own domain that lead to stored targets only (M-03, M-04, threat T5)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle import database, settings
+from lifecycle.errors import LifecycleError
+from lifecycle.journey import Journey, unknown_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+UNSUBSCRIBE = "unsubscribe"
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+# 12 letters of base62 are 71 bits: enough for a page that only shows; unsubscribing takes 131 bits (threat T3).
+_CODE_LENGTH = 12
+_TOKEN_LENGTH = 22
+
+
+@lru_cache(maxsize=4)
+def _key(configured: str, home: Path) -> bytes:
+    if configured:
+        return configured.encode()
+    return _stored_key(home / "secret_key")
+
+
+def _stored_key(path: Path) -> bytes:
+    """The generated key; whoever links the file in first wins, so that two processes agree."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+    return path.read_bytes()
+
+
+def code(message_id: str, name: str) -> str:
+    """The code of a link: the same message and name always give the same one, and nobody without the key can guess it."""
+    key = _key(settings.secret_key(), settings.home())
+    digest = hmac.new(key, f"link {message_id} {name}".encode(), hashlib.sha256).digest()
+    length = _TOKEN_LENGTH if name == UNSUBSCRIBE else _CODE_LENGTH
+    return _base62(int.from_bytes(digest, "big"), length)
+
+
+def url(message_id: str, name: str) -> str:
+    """The address that goes into the message."""
+    path = "u" if name == UNSUBSCRIBE else "l"
+    return f"{base_url()}/{path}/{code(message_id, name)}"
+
+
+def base_url() -> str:
+    """Where customers reach the receiver."""
+    configured = settings.public_url()
+    if configured:
+        return configured
+    from lifecycle import stack
+
+    return stack.receiver_url()
+
+
+def target(journey: Journey, name: str) -> str | None:
+    """Where a link leads: None for a landing page (`<name>.page.html.j2` of the journey), else an address.
+
+    Raises:
+        LifecycleError: there is neither a landing page nor an entry in `links.yaml` of that name.
+    """
+    if name == UNSUBSCRIBE or landing_page(journey.name, name).is_file():
+        return None
+    targets = _targets(settings.templates_folder() / "links.yaml")
+    if name not in targets:
+        known = [*targets, *(path.name.split(".")[0] for path in landing_page(journey.name, "*").parent.glob("*.page.html.j2"))]
+        raise unknown_name("link", name, known)
+    return targets[name]
+
+
+def landing_page(journey_name: str, name: str) -> Path:
+    """The template of a landing page."""
+    return settings.templates_folder() / journey_name / f"{name}.page.html.j2"
+
+
+@lru_cache(maxsize=4)
+def _targets(path: Path) -> dict[str, str]:
+    import yaml
+
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError):
+        raise LifecycleError("The list of link targets cannot be read", hint="Write name: https://...", file=path) from None
+    for name, address in loaded.items():
+        if not str(address).startswith("https://"):
+            raise LifecycleError(f"The link {name!r} does not start with https://", hint="Correct it", file=path)
+    return {str(name): str(address) for name, address in loaded.items()}
+
+
+def keep(connection: Connection, message_id: str, journey: Journey, names: set[str]) -> None:
+    """Store the links a message uses, so that the receiver knows where each code leads."""
+    for name in sorted(names):
+        database.run(
+            connection,
+            "engine/links/keep.sql",
+            code=code(message_id, name),
+            message_id=message_id,
+            name=name,
+            target_url=target(journey, name),
+        )
+
+
+def _base62(number: int, length: int) -> str:
+    letters = []
+    for _ in range(length):
+        number, digit = divmod(number, len(_ALPHABET))
+        letters.append(_ALPHABET[digit])
+    return "".join(letters)

@@ -1,0 +1,131 @@
+"""The outbox: every message that was ever due, with its state and the reason it did not go.
+
+The only way into it is `plan`, which asks the policy (`include/sql/engine/outbox/plan_step.sql`); the only way out is
+`claim`, which asks it again in the statement that takes the message, and `settle`, which records the answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lifecycle import database, rendering
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Row
+
+    from lifecycle.channels import Receipt
+    from lifecycle.journey import Journey, Step
+
+# A claim is held this long. A send takes at most the provider timeout, so a longer silence means a dead sender.
+LEASE_SECONDS = 60
+
+_STATE_AFTER = {"accepted": "accepted", "rejected": "rejected", "retry": "queued", "uncertain": "uncertain"}
+
+
+def plan(connection: Connection, run_id: int, journey: Journey, step: Step, converted_ids: list[str]) -> Counter[str]:
+    """Plan one message per person of the step's audience; returns counts by outcome, such as `skipped: no_consent`.
+
+    Planning again adds nothing: the dedupe key is unique in the schema.
+    """
+    database.run(connection, "engine/outbox/lock_step.sql", journey=journey.name, step=step.name)
+    database.run(
+        connection,
+        "engine/outbox/plan_step.sql",
+        run_id=run_id,
+        journey=journey.name,
+        step=step.name,
+        channel=step.message.channel,
+        template=step.message.template,
+        template_sha=rendering.template_sha(journey, step),
+        converted_ids=converted_ids,
+        holdout_percent=journey.holdout_percent,
+    )
+    return counts_of_step(connection, run_id, journey, step)
+
+
+def counts_of_step(connection: Connection, run_id: int, journey: Journey, step: Step) -> Counter[str]:
+    """What became of a step's audience, by outcome: `queued`, `accepted`, `skipped: <reason>` ..."""
+    found = database.rows(
+        connection, "engine/outbox/counts_of_step.sql", run_id=run_id, journey=journey.name, step=step.name
+    )
+    return Counter({f"{row.outcome}: {row.reason}" if row.reason else row.outcome: row.people for row in found})
+
+
+def expire_leases(connection: Connection) -> int:
+    """Turn messages whose sender died into `uncertain`. Returns how many."""
+    return database.run(connection, "engine/outbox/expire_leases.sql")
+
+
+def claim(connection: Connection, journey: Journey, step: Step, *, shard: int, shards: int, chunk: int) -> list[Row[Any]]:
+    """Take up to `chunk` queued messages; the caller commits before it sends.
+
+    Rows: message_id, attempt_id, customer_id, anchor, as_of, variables, send_state (`sending`, or `skipped` when a
+    rule forbids it by now), reason, address.
+    """
+    return database.rows(
+        connection,
+        "engine/outbox/claim.sql",
+        journey=journey.name,
+        step=step.name,
+        shard=shard,
+        shards=shards,
+        chunk=chunk,
+        lease_seconds=LEASE_SECONDS,
+    )
+
+
+def waiting(connection: Connection, journey: Journey, step: Step, *, shard: int, shards: int) -> int:
+    """How many messages of a shard are still queued, for example for a retry."""
+    found = database.rows(
+        connection, "engine/outbox/waiting.sql", journey=journey.name, step=step.name, shard=shard, shards=shards
+    )
+    return found[0].waiting
+
+
+def settle(connection: Connection, claimed: Row[Any], receipt: Receipt, *, provider: str, started_at: datetime) -> bool:
+    """Record a provider's answer; False when somebody else had decided already."""
+    return _settle(
+        connection,
+        claimed,
+        started_at=started_at,
+        send_state=_STATE_AFTER[receipt.outcome],
+        reason=receipt.provider_code or receipt.detail or None if receipt.outcome == "rejected" else None,
+        outcome=receipt.outcome,
+        provider=provider,
+        provider_id=receipt.provider_id,
+        http_status=receipt.http_status,
+        provider_code=receipt.provider_code,
+        detail=receipt.detail,
+        retry_after_seconds=receipt.retry_after_seconds if receipt.outcome == "retry" else None,
+    )
+
+
+def settle_unrenderable(connection: Connection, claimed: Row[Any], detail: str, *, started_at: datetime) -> bool:
+    """Record that a message could not be rendered for this person; nothing left."""
+    return _settle(
+        connection,
+        claimed,
+        started_at=started_at,
+        send_state="skipped",
+        reason="template_error",
+        outcome="skipped",
+        provider=None,
+        provider_id="",
+        http_status=None,
+        provider_code="",
+        detail=detail,
+        retry_after_seconds=None,
+    )
+
+
+def _settle(connection: Connection, claimed: Row[Any], **values: Any) -> bool:
+    touched = database.run(
+        connection,
+        "engine/outbox/settle.sql",
+        message_id=claimed.message_id,
+        attempt_id=claimed.attempt_id,
+        **values,
+    )
+    return touched == 1

@@ -1,0 +1,89 @@
+"""Segments: who a step is about. The file is the segment, its rows on a run day are the audience."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lifecycle import database
+from lifecycle.analyst_sql import AnalystSql
+from lifecycle.errors import LifecycleError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from lifecycle.journey import Journey, Step
+
+
+class AudienceRow(NamedTuple):
+    """One person of an audience; `variables` are the segment's free columns, for the template."""
+
+    customer_id: str
+    anchor: str
+    variables: dict[str, Any]
+
+
+def segment_of(journey: Journey, step: Step) -> AnalystSql:
+    """The segment file of a step."""
+    return AnalystSql(journey.sql_path(step.segment), "audience")
+
+
+def audience(connection: Connection, journey: Journey, step: Step) -> Iterator[AudienceRow]:
+    """The people a segment picks at the transaction's `as_of()`, before any policy.
+
+    Raises:
+        LifecycleError: the file breaks the contract, or a row has no customer or anchor, or comes twice.
+    """
+    file = segment_of(journey, step)
+    file.check()
+    file.columns(connection)
+    for row in file.stream(connection):
+        person = AudienceRow(*row)
+        if person.customer_id is None or person.anchor is None:
+            raise file.wrong("A row has no customer_id or anchor", "Leave such rows out in the where clause")
+        yield person
+
+
+def select_audience(connection: Connection, run_id: int, journey: Journey, step: Step) -> int:
+    """Keep the audience of a step for this run, replacing an earlier selection. Returns how many people."""
+    database.run(connection, "engine/segments/clear_audience.sql", run_id=run_id, step=step.name)
+    records = (
+        (run_id, step.name, person.customer_id, person.anchor, json.dumps(person.variables))
+        for person in _unique(audience(connection, journey, step), segment_of(journey, step))
+    )
+    count = 0
+    for chunk in _chunks(records, 5_000):
+        columns = ("run_id", "step", "customer_id", "anchor", "variables")
+        count += database.copy_rows(connection, "lifecycle.audiences", columns, chunk)
+    return count
+
+
+def _unique(people: Iterator[AudienceRow], file: AnalystSql) -> Iterator[AudienceRow]:
+    seen: set[tuple[str, str]] = set()
+    for person in people:
+        key = (person.customer_id, person.anchor)
+        if key in seen:
+            raise repeated_row(file, person)
+        seen.add(key)
+        yield person
+
+
+def repeated_row(file: AnalystSql, person: AudienceRow) -> LifecycleError:
+    """The error for a segment that returns one customer and anchor twice."""
+    return file.wrong(
+        f"Customer {person.customer_id} with anchor {person.anchor} comes twice",
+        "Return one row per customer and anchor: group, or select distinct on (customer_id, anchor)",
+    )
+
+
+def _chunks(records: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Whole chunks, because COPY and the cursor of the segment share one connection and must take turns."""
+    chunk: list[tuple[Any, ...]] = []
+    for record in records:
+        chunk.append(record)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

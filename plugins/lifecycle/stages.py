@@ -1,0 +1,133 @@
+"""The stages of a run, in order: what the Airflow tasks and `lifecycle run` both execute.
+
+Each stage is one transaction (sending is one per chunk) and may be repeated at any time: what is decided stays decided.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from lifecycle import conversions, database, delivery, enrollments, outbox, rendering, runs, segments, suppressions
+from lifecycle.analyst_sql import AnalystSql
+from lifecycle.errors import LifecycleError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from lifecycle.channels import EmailChannel, SmsChannel
+    from lifecycle.journey import Journey, Step
+    from lifecycle.runs import RunContext
+
+
+class Converted(TypedDict):
+    """What `record_conversions` hands to the steps, ids only (architecture §3)."""
+
+    as_of: str
+    converted: int
+    customer_ids: list[str]
+
+
+def check_sources(context: RunContext) -> dict[str, int]:
+    """Check the journey's files and that there is a shop to read, before anything is written.
+
+    Returns the number of customers and orders known at the run's instant.
+
+    Raises:
+        LifecycleError: a SQL file or template breaks its contract, or no customers are known.
+    """
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        database.set_as_of(connection, context.as_of, context.zone)
+        check_files(connection, context.journey)
+        known = database.rows(connection, "engine/reports/sources.sql")[0]
+    if not known.customers:
+        raise LifecycleError(
+            f"No customer is known before {context.as_of:%Y-%m-%d %H:%M %Z}",
+            hint="Import data with `lifecycle import DIR`, or map your tables in include/sql/sources/",
+        )
+    return {"customers": known.customers, "orders": known.orders}
+
+
+def check_files(connection: Connection, journey: Journey) -> None:
+    """Check every SQL file and template of a journey against its contract.
+
+    Raises:
+        LifecycleError: the first mistake, with file, line and hint.
+    """
+    for step in journey.steps:
+        segment = segments.segment_of(journey, step)
+        segment.check()
+        rendering.check_templates(journey, step, segment.columns(connection))
+    for file in end_files(journey):
+        file.check()
+        file.columns(connection)
+
+
+def end_files(journey: Journey) -> list[AnalystSql]:
+    """The goal and end files of a journey."""
+    files = [AnalystSql(journey.sql_path(journey.goal.sql), "goal")] if journey.goal else []
+    if journey.ends_with:
+        files.append(AnalystSql(journey.sql_path(journey.ends_with.sql), "end"))
+    return files
+
+
+def record_conversions(context: RunContext) -> Converted:
+    """Open the run and find who reached the goal before anybody is messaged."""
+    with database.transaction() as connection:
+        run_id = runs.open_run(connection, context)
+        customer_ids = conversions.record(connection, run_id, context)
+    return {"as_of": context.as_of.isoformat(), "converted": len(customer_ids), "customer_ids": customer_ids}
+
+
+def select_audience(context: RunContext, step: Step) -> int:
+    """Select the audience of a step. Returns how many people."""
+    with database.transaction() as connection:
+        run_id = runs.enter(connection, context)
+        return segments.select_audience(connection, run_id, context.journey, step)
+
+
+def queue_messages(context: RunContext, step: Step, converted_ids: list[str]) -> dict[str, int]:
+    """Enter new people and plan one message each. Returns counts by outcome."""
+    with database.transaction() as connection:
+        run_id = runs.enter(connection, context)
+        return dict(plan_step(connection, run_id, context, step, converted_ids))
+
+
+def plan_step(
+    connection: Connection, run_id: int, context: RunContext, step: Step, converted_ids: list[str]
+) -> Counter[str]:
+    """Enter and plan inside the caller's transaction, for runs and for rehearsals alike."""
+    enrollments.enter(connection, run_id, context.journey, step)
+    return outbox.plan(connection, run_id, context.journey, step, converted_ids)
+
+
+def send(
+    context: RunContext, step: Step, channel: EmailChannel | SmsChannel, *, shard: int = 0, shards: int = 1
+) -> dict[str, int]:
+    """Send what is queued of a step. Returns counts by outcome."""
+    return dict(delivery.send(context, step, channel, shard=shard, shards=shards))
+
+
+def close(context: RunContext) -> dict[str, int]:
+    """End the journey for those who never reacted, or who entered again. Returns how many of each."""
+    with database.transaction() as connection:
+        runs.enter(connection, context)
+        return close_enrollments(connection, context)
+
+
+def close_enrollments(connection: Connection, context: RunContext) -> dict[str, int]:
+    """Close inside the caller's transaction, for runs and for rehearsals alike."""
+    superseded = enrollments.supersede(connection, context)
+    suppressed = suppressions.apply_end(connection, context)
+    return {"superseded": superseded, "suppressed": suppressed}
+
+
+def report(context: RunContext) -> dict[str, Any]:
+    """Count what became of everybody who was due, and close the run with it."""
+    journey = context.journey
+    with database.transaction() as connection:
+        run_id = runs.enter(connection, context)
+        counts = {step.name: dict(outbox.counts_of_step(connection, run_id, journey, step)) for step in journey.steps}
+        runs.finish(connection, run_id, counts)
+    return counts
