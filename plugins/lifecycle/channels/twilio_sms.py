@@ -1,0 +1,212 @@
+"""SMS through Twilio's official SDK (`POST /2010-04-01/Accounts/{sid}/Messages.json`).
+
+The SDK's exceptions lose the headers of an answer, so the HTTP client here keeps the answer itself and the meaning is
+read from that. The SDK's own retries stay off: a repeated POST is a second SMS.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import re
+import ssl
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from lifecycle import settings
+from lifecycle.channels import OutgoingSms, Receipt
+from lifecycle.channels.accounts import TWILIO_HOST, TwilioAccount, is_loopback
+from lifecycle.channels.answers import (
+    CREDENTIALS_REFUSED,
+    NO_ANSWER,
+    NOT_REACHED,
+    ODD_ANSWER,
+    RATE_LIMITED,
+    Meaning,
+    meaning_of_status,
+    retry_after_seconds,
+)
+
+if TYPE_CHECKING:
+    from twilio.http.response import Response
+    from twilio.rest import Client
+
+MESSAGE_ID_PARAMETER = "message_id"
+"""Query parameter of the status callback that carries our message id; Twilio's signature covers it."""
+
+SENDER_REFUSED: Meaning = ("retry", "sender number refused")
+NOT_VALID_TEXT: Meaning = ("rejected", "text is not valid Unicode")
+
+REFUSAL_CODES: dict[int, Meaning] = {
+    20003: CREDENTIALS_REFUSED,
+    20005: ("retry", "account not active"),
+    20429: RATE_LIMITED,
+    21211: ("rejected", "number not valid"),
+    21212: SENDER_REFUSED,
+    21408: ("rejected", "country not permitted"),
+    21602: ("rejected", "no text"),
+    21603: SENDER_REFUSED,
+    21604: ("rejected", "no number"),
+    21606: SENDER_REFUSED,
+    21610: ("rejected", "opted out"),
+    21611: ("retry", "sender queue full"),
+    21614: ("rejected", "number takes no SMS"),
+    21617: ("rejected", "text too long"),
+    21659: SENDER_REFUSED,
+    21660: SENDER_REFUSED,
+}
+"""Twilio's code wins over the HTTP status of a 4xx answer. What an operator can mend is `retry`: nobody is burnt."""
+
+_MESSAGE_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
+_HANDSHAKE_FAILURES = {
+    "CERTIFICATE_VERIFY_FAILED",
+    "WRONG_VERSION_NUMBER",
+    "UNSUPPORTED_PROTOCOL",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    "TLSV1_ALERT_PROTOCOL_VERSION",
+    "TLSV1_UNRECOGNIZED_NAME",
+}
+
+# The SDK logs every request at INFO and DEBUG, with number and text.
+logging.getLogger("twilio").setLevel(logging.WARNING)
+
+
+class TwilioSms:
+    """Sends one SMS per call.
+
+    One instance may be shared by threads: they draw from one pool of kept-alive connections, and each thread keeps its
+    own last answer.
+    """
+
+    def __init__(self, account: TwilioAccount, timeout_seconds: float = 10, status_callback: str = "") -> None:
+        self._account = account
+        self._timeout_seconds = timeout_seconds
+        self._status_callback = status_callback
+
+    def send(self, message: OutgoingSms) -> Receipt:
+        """Hand one SMS to Twilio and say what became of it."""
+        import requests
+        from twilio.base.exceptions import TwilioException
+
+        http, client = self._clients
+        http.forget()
+        try:
+            client.messages.create(**self._fields(message))
+        except requests.RequestException as error:
+            return _receipt(NOT_REACHED if _never_connected(error) else NO_ANSWER)
+        except UnicodeEncodeError:
+            return _receipt(NOT_VALID_TEXT)
+        except (TwilioException, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+            if http.last_answer is None:
+                raise
+        return _answered(http.last_answer)
+
+    def _fields(self, message: OutgoingSms) -> dict[str, Any]:
+        fields = {"to": message.to, "from_": settings.sender_phone(), "body": message.body}
+        if self._status_callback:
+            fields["status_callback"] = callback_url(self._status_callback, message.message_id)
+        return fields
+
+    @functools.cached_property
+    def _clients(self) -> tuple[Any, Client]:
+        from twilio.rest import Client
+
+        http = _http_client(self._account.host, self._timeout_seconds)
+        return http, Client(self._account.account_sid, self._account.auth_token, http_client=http)
+
+
+def callback_url(base: str, message_id: str) -> str:
+    """The status callback of one message, with our id in its query."""
+    scheme, host, path, query, _ = urlsplit(base)
+    own = urlencode({MESSAGE_ID_PARAMETER: message_id})
+    return urlunsplit((scheme, host, path, f"{query}&{own}" if query else own, ""))
+
+
+def _answered(answer: Response) -> Receipt:
+    status = answer.status_code
+    body = _object(answer.text)
+    if not 400 <= status < 500:
+        return _taken(status, body)
+    code = body.get("code")
+    meaning = REFUSAL_CODES.get(code) if isinstance(code, int) else None
+    meaning = meaning or meaning_of_status(status)
+    wait = retry_after_seconds(answer.headers or {}) if meaning[0] == "retry" else None
+    return _receipt(meaning, status, str(code if isinstance(code, int) else status), wait)
+
+
+def _taken(status: int, body: dict[str, Any]) -> Receipt:
+    sid = body.get("sid")
+    if not 200 <= status < 300:
+        return _receipt(meaning_of_status(status), status, str(status))
+    if isinstance(sid, str) and _MESSAGE_SID.fullmatch(sid):
+        return Receipt("accepted", provider_id=sid, http_status=status)
+    return _receipt(ODD_ANSWER, status)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _receipt(meaning: Meaning, status: int | None = None, code: str = "", wait: float | None = None) -> Receipt:
+    outcome, detail = meaning
+    return Receipt(outcome, http_status=status, provider_code=code, detail=detail, retry_after_seconds=wait)
+
+
+def _http_client(host: str, timeout_seconds: float) -> Any:
+    """The SDK's own HTTP client, sent to `host`, keeping each thread's last answer."""
+    from twilio.http.http_client import TwilioHttpClient
+
+    class NarrowHttpClient(TwilioHttpClient):
+        answers = threading.local()
+
+        def forget(self) -> None:
+            self.answers.last = None
+
+        @property
+        def last_answer(self) -> Any:
+            return self.answers.last
+
+        def request(self, method: str, url: str, *rest: Any, **options: Any) -> Response:
+            if not url.startswith(TWILIO_HOST + "/"):
+                raise ValueError("The Twilio SDK asked for a foreign address")
+            self.answers.last = super().request(method, host.rstrip("/") + url[len(TWILIO_HOST) :], *rest, **options)
+            return self.answers.last
+
+    client = NarrowHttpClient(timeout=timeout_seconds, max_retries=None)
+    if client.session and is_loopback(host):
+        client.session.trust_env = False
+    return client
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Whether the connection failed before a byte of the message was written: name, refusal, timeout, proxy or TLS."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
+
+    return any(
+        isinstance(cause, (ConnectTimeoutError, NewConnectionError, ProxyError)) or _handshake_failed(cause)
+        for cause in _causes(error)
+    )
+
+
+def _handshake_failed(cause: BaseException) -> bool:
+    return isinstance(cause, ssl.SSLError) and cause.reason in _HANDSHAKE_FAILURES
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and everything wrapped in it; requests and urllib3 pass the cause on as an argument."""
+    waiting, seen = [error], set()
+    while waiting:
+        cause = waiting.pop()
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        wrapped = [*cause.args, getattr(cause, "reason", None), cause.__cause__]
+        waiting.extend(inner for inner in wrapped if isinstance(inner, BaseException))

@@ -1,0 +1,2 @@
+-- Forgets every request.
+delete from requests

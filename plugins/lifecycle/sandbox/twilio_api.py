@@ -1,0 +1,159 @@
+"""Twilio's side of the sandbox: create, fetch and list messages."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import secrets
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from lifecycle.sandbox.messages import sms_of
+from lifecycle.sandbox.storage import Filter, Message, Storage
+from lifecycle.sandbox.validation import TwilioError, twilio_error
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_PAGE_SIZE = 1000
+DEFAULT_PAGE_SIZE = 50
+
+NOT_AUTHENTICATED = TwilioError(401, 20003, "Authenticate")
+NOT_FOUND = TwilioError(404, 20404, "The requested resource was not found")
+NOT_ALLOWED = TwilioError(405, 20004, "Method not allowed")
+NOT_A_FORM = TwilioError(400, 20001, "The request body is not a form")
+TOO_LARGE = TwilioError(413, 20001, "The request body is too large")
+
+_ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+_KEY_SID = re.compile(r"SK[0-9a-fA-F]{32}")
+
+
+async def create_message(request: Request) -> Response:
+    """Take an SMS, or refuse it as Twilio does."""
+    denied = _denied(request)
+    if denied:
+        return refusal(denied)
+    raw = await request.body()
+    if len(raw) > MAX_BODY_BYTES:
+        return refusal(TOO_LARGE)
+    try:
+        text = raw.decode("ascii")
+        form = parse_qs(text, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=1000)
+    except ValueError:
+        return refusal(NOT_A_FORM)
+    error = twilio_error(form)
+    return refusal(error) if error else _take(request, text, form)
+
+
+def _take(request: Request, text: str, form: dict[str, list[str]]) -> Response:
+    storage: Storage = request.app.state.storage
+    sid = ("MM" if form.get("MediaUrl") else "SM") + secrets.token_hex(16)
+    storage.keep(text, [sms_of({name: values[-1] for name, values in form.items()}, sid)])
+    message = storage.sms(sid)
+    assert message
+    status = "queued" if form.get("From") else "accepted"
+    return JSONResponse(_resource(message, request.path_params["account_sid"], status), status_code=201)
+
+
+async def fetch_message(request: Request) -> Response:
+    """One message by its SID."""
+    denied = _denied(request)
+    if denied:
+        return refusal(denied)
+    message = request.app.state.storage.sms(request.path_params["sid"])
+    if not message:
+        return refusal(NOT_FOUND)
+    return JSONResponse(_resource(message, request.path_params["account_sid"], "delivered"))
+
+
+async def list_messages(request: Request) -> Response:
+    """The newest messages first, by pages, of everybody or to one number."""
+    denied = _denied(request)
+    if denied:
+        return refusal(denied)
+    number = _whole(request.query_params.get("Page"), 0)
+    size = min(max(_whole(request.query_params.get("PageSize"), DEFAULT_PAGE_SIZE), 1), MAX_PAGE_SIZE)
+    wanted = Filter(request.query_params.get("To") or None, channel="sms", limit=size + 1, offset=number * size)
+    found = request.app.state.storage.newest(wanted)
+    return JSONResponse(_page(request, found[:size], number, size, has_next=len(found) > size))
+
+
+def _page(request: Request, found: list[Message], number: int, size: int, *, has_next: bool) -> dict[str, Any]:
+    account_sid = request.path_params["account_sid"]
+    return {
+        "messages": [_resource(message, account_sid, "delivered") for message in found],
+        "page": number,
+        "page_size": size,
+        "start": number * size,
+        "end": number * size + max(len(found) - 1, 0),
+        "uri": _page_uri(request, number, size),
+        "first_page_uri": _page_uri(request, 0, size),
+        "previous_page_uri": _page_uri(request, number - 1, size) if number else None,
+        "next_page_uri": _page_uri(request, number + 1, size) if has_next else None,
+    }
+
+
+def _page_uri(request: Request, number: int, size: int) -> str:
+    return f"{request.url.path}?{urlencode({**request.query_params, 'PageSize': size, 'Page': number})}"
+
+
+def _resource(message: Message, account_sid: str, status: str) -> dict[str, Any]:
+    """The message as Twilio's API shows it."""
+    form = {name: values[-1] for name, values in parse_qs(message.request).items()}
+    uri = f"/2010-04-01/Accounts/{account_sid}/Messages/{message.provider_id}"
+    created = format_datetime(datetime.fromisoformat(message.received_at))
+    by_service = not form.get("From")
+    return {
+        "account_sid": account_sid,
+        "api_version": "2010-04-01",
+        "body": message.text,
+        "date_created": created,
+        "date_sent": created if status == "delivered" else None,
+        "date_updated": created,
+        "direction": "outbound-api",
+        "error_code": None,
+        "error_message": None,
+        "from": form.get("From"),
+        "messaging_service_sid": form.get("MessagingServiceSid"),
+        "num_media": str(len(parse_qs(message.request).get("MediaUrl", []))),
+        "num_segments": "0" if by_service and status == "accepted" else str(message.sms_parts),
+        "price": None,
+        "price_unit": "USD",
+        "sid": message.provider_id,
+        "status": status,
+        "subresource_uris": {"media": f"{uri}/Media.json"},
+        "to": message.to_address,
+        "uri": f"{uri}.json",
+    }
+
+
+def _denied(request: Request) -> TwilioError | None:
+    account_sid = request.path_params["account_sid"]
+    user, secret = _basic_credentials(request.headers.get("authorization", ""))
+    if not secret or (user != account_sid and not _KEY_SID.fullmatch(user)):
+        return NOT_AUTHENTICATED
+    return None if _ACCOUNT_SID.fullmatch(account_sid) else NOT_FOUND
+
+
+def _basic_credentials(header: str) -> tuple[str, str]:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        user, _, secret = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, ValueError):
+        return "", ""
+    return user, secret
+
+
+def _whole(text: str | None, default: int) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 7 else default
+
+
+def refusal(error: TwilioError) -> JSONResponse:
+    """An error answer in Twilio's shape."""
+    return JSONResponse(error.body(), status_code=error.status)
