@@ -11,8 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.postgres.hooks.postgres import PostgresHook
-from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
+from airflow.sdk import DAG, BaseHook, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from lifecycle import as_of, stages
@@ -65,17 +64,15 @@ def daily(at: str, *, tz: str) -> CronTriggerTimetable:
     return CronTriggerTimetable(f"{int(minute)} {int(hour)} * * *", timezone=zone)
 
 
-def zone_of(value: object) -> str:
-    """The time zone of a Dag, or an empty string for anything else."""
-    if not isinstance(value, DAG):
-        return ""
-    timetable = value.schedule
-    return str(timetable.timezone) if isinstance(timetable, CronTriggerTimetable) else str(value.timezone)
+def zone_of(dag: DAG) -> str:
+    """The time zone of a Dag's schedule."""
+    timetable = dag.schedule
+    return str(timetable.timezone if isinstance(timetable, CronTriggerTimetable) else dag.timezone)
 
 
 def run_context(journey: Journey, context: Any) -> RunContext:
     """Which instant a task answers for: Dag param `as_of` > `logical_date` > `run_after` (architecture §4)."""
-    zone = zone_of(context["dag"])
+    zone = journey.zone
     dag_run = context["dag_run"]
     chosen = (context.get("params") or {}).get("as_of")
     day = as_of.parse_day(chosen) if chosen else as_of.run_day(dag_run.logical_date or dag_run.run_after, zone)
@@ -127,8 +124,9 @@ def add_tasks(journey: Journey) -> None:
     def report(**context: Any) -> dict[str, Any]:
         return in_task(lambda: stages.report(run_context(journey, context)))
 
-    converted = record_conversions()
-    chain(check_sources(), converted, [_step_tasks(journey, step, converted) for step in journey.steps], close_ladder(), report())
+    checked, converted = check_sources(), record_conversions()
+    journey.schedule_in(zone_of(checked.operator.dag))
+    chain(checked, converted, [_step_tasks(journey, step, converted) for step in journey.steps], close_ladder(), report())
 
 
 def _step_tasks(journey: Journey, step: Step, converted: Any) -> TaskGroup:
@@ -169,6 +167,9 @@ def in_task(stage: Callable[[], Any]) -> Any:
 
 def database_url_of_connection() -> str:
     """The lifecycle database, as the Airflow connection `lifecycle_db` names it."""
+    # The hook brings pandas-sized imports: they are paid for by a task that runs, not by reading the Dag file.
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
     url = PostgresHook(postgres_conn_id=DATABASE_CONNECTION).sqlalchemy_url
     return url.render_as_string(hide_password=False)
 
@@ -182,13 +183,13 @@ def channel_for(step: Step) -> EmailChannel | SmsChannel:
 
 def sendgrid_account() -> SendGridAccount:
     """SendGrid's key from the Airflow connection `lifecycle_sendgrid`: password is the API key."""
-    connection = PostgresHook.get_connection(SENDGRID_CONNECTION)
+    connection = BaseHook.get_connection(SENDGRID_CONNECTION)
     return SendGridAccount(api_key=connection.password or "", host=connection.host or "https://api.sendgrid.com")
 
 
 def twilio_account() -> TwilioAccount:
     """Twilio's account from the Airflow connection `lifecycle_twilio`: login is the SID, password the auth token."""
-    connection = PostgresHook.get_connection(TWILIO_CONNECTION)
+    connection = BaseHook.get_connection(TWILIO_CONNECTION)
     return TwilioAccount(
         account_sid=connection.login or "",
         auth_token=connection.password or "",

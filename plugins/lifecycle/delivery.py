@@ -104,7 +104,7 @@ def _render_one(
         )
     recipient = rendering.Recipient(str(row.message_id), customer, as_of, row.variables, voucher)
     rendered = rendering.render(context.journey, step, recipient)
-    links.keep(connection, recipient.message_id, context.journey, set(rendered.link_names))
+    links.keep(connection, recipient.message_id, context.journey.name, set(rendered.link_names))
     return outgoing_message(step, recipient.message_id, row.address, rendered)
 
 

@@ -111,6 +111,8 @@ class Journey:
     entry: Entry = "none"
     file: Path = field(default=Path(), init=False, compare=False, repr=False)
     line: int = field(default=0, init=False, compare=False, repr=False)
+    # The time zone whose midnights start the run days; `add_tasks` takes it from the schedule of the Dag.
+    zone: str = field(default="", init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check everything that can be known without a database."""
@@ -124,6 +126,10 @@ class Journey:
         for step in self.steps:
             for path in self.template_files(step):
                 _require_file(path, self)
+
+    def schedule_in(self, zone: str) -> None:
+        """Remember the zone of the Dag around the journey."""
+        object.__setattr__(self, "zone", zone)
 
     def step(self, name: str) -> Step:
         """The step of that name."""

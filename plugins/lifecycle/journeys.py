@@ -6,7 +6,6 @@ import os
 import runpy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lifecycle import settings
 from lifecycle.errors import LifecycleError
@@ -65,7 +64,10 @@ def load_file(path: Path) -> Declared:
     except Exception as error:
         raise _failed_while_loading(path, error) from None
     journey = _only([value for value in namespace.values() if isinstance(value, Journey)], path)
-    return Declared(journey, _zone(namespace, path))
+    if not journey.zone:
+        hint = "Write: with DAG(journey.name, schedule=daily(...)): add_tasks(journey)"
+        raise LifecycleError("The journey has no tasks in a Dag", hint=hint, file=path, line=journey.line)
+    return Declared(journey, journey.zone)
 
 
 def _only(found: list[Journey], path: Path) -> Journey:
@@ -73,16 +75,6 @@ def _only(found: list[Journey], path: Path) -> Journey:
         hint = "Declare exactly one: journey = Journey(...)"
         raise LifecycleError(f"The file declares {len(found)} journeys", hint=hint, file=path)
     return found[0]
-
-
-def _zone(namespace: dict[str, Any], path: Path) -> str:
-    from lifecycle.airflow_tasks import zone_of
-
-    for value in namespace.values():
-        zone = zone_of(value)
-        if zone:
-            return zone
-    raise LifecycleError("The file makes no Dag", hint="Write: with DAG(journey.name, schedule=daily(...))", file=path)
 
 
 def _failed_while_loading(path: Path, error: Exception) -> LifecycleError:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle import database, settings
 from lifecycle.errors import LifecycleError
-from lifecycle.journey import Journey, unknown_name
+from lifecycle.journey import unknown_name
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -68,17 +68,17 @@ def base_url() -> str:
     return stack.receiver_url()
 
 
-def target(journey: Journey, name: str) -> str | None:
+def target(journey_name: str, name: str) -> str | None:
     """Where a link leads: None for a landing page (`<name>.page.html.j2` of the journey), else an address.
 
     Raises:
         LifecycleError: there is neither a landing page nor an entry in `links.yaml` of that name.
     """
-    if name == UNSUBSCRIBE or landing_page(journey.name, name).is_file():
+    if name == UNSUBSCRIBE or landing_page(journey_name, name).is_file():
         return None
     targets = _targets(settings.templates_folder() / "links.yaml")
     if name not in targets:
-        known = [*targets, *(path.name.split(".")[0] for path in landing_page(journey.name, "*").parent.glob("*.page.html.j2"))]
+        known = [*targets, *(path.name.split(".")[0] for path in landing_page(journey_name, "*").parent.glob("*.page.html.j2"))]
         raise unknown_name("link", name, known)
     return targets[name]
 
@@ -102,7 +102,7 @@ def _targets(path: Path) -> dict[str, str]:
     return {str(name): str(address) for name, address in loaded.items()}
 
 
-def keep(connection: Connection, message_id: str, journey: Journey, names: set[str]) -> None:
+def keep(connection: Connection, message_id: str, journey_name: str, names: set[str]) -> None:
     """Store the links a message uses, so that the receiver knows where each code leads."""
     for name in sorted(names):
         database.run(
@@ -111,7 +111,7 @@ def keep(connection: Connection, message_id: str, journey: Journey, names: set[s
             code=code(message_id, name),
             message_id=message_id,
             name=name,
-            target_url=target(journey, name),
+            target_url=target(journey_name, name),
         )
 
 

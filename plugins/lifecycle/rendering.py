@@ -224,14 +224,19 @@ def _day(value: datetime | date, locale: str = "en") -> str:
 
 
 def _values(journey: Journey, recipient: Recipient, used: set[str]) -> dict[str, Any]:
+    used.add(links.UNSUBSCRIBE)
+    return {**recipient.variables, **page_values(journey.name, recipient, used)}
+
+
+def page_values(journey_name: str, recipient: Recipient, used: set[str]) -> dict[str, Any]:
+    """What every template may use; the names of the links it asks for are added to `used`."""
+
     def link(name: str) -> str:
-        links.target(journey, name)
+        links.target(journey_name, name)
         used.add(name)
         return links.url(recipient.message_id, name)
 
-    used.add(links.UNSUBSCRIBE)
     return {
-        **recipient.variables,
         "customer": recipient.customer,
         "voucher": recipient.voucher,
         "as_of": recipient.as_of,
@@ -325,6 +330,6 @@ def _check_links(tree: nodes.Template, path: Path, journey: Journey) -> None:
         if not isinstance(first, nodes.Const):
             raise LifecycleError('link() takes one name, as in link("shop")', file=path, line=node.lineno)
         try:
-            links.target(journey, first.value)
+            links.target(journey.name, first.value)
         except LifecycleError as error:
             raise LifecycleError(error.what, hint=error.hint, file=path, line=node.lineno) from None

@@ -29,44 +29,48 @@ def segment_of(journey: Journey, step: Step) -> AnalystSql:
     return AnalystSql(journey.sql_path(step.segment), "audience")
 
 
-def audience(connection: Connection, journey: Journey, step: Step) -> Iterator[AudienceRow]:
-    """The people a segment picks at the transaction's `as_of()`, before any policy.
+def check(connection: Connection, journey: Journey, step: Step) -> list[str]:
+    """Check a step's segment against the contract; returns the columns it gives.
 
     Raises:
-        LifecycleError: the file breaks the contract, or a row has no customer or anchor, or comes twice.
+        LifecycleError: the first rule that is broken, with file, line and hint.
     """
     file = segment_of(journey, step)
     file.check()
-    file.columns(connection)
+    return file.columns(connection)
+
+
+def audience(connection: Connection, journey: Journey, step: Step) -> Iterator[AudienceRow]:
+    """The people a checked segment picks at the transaction's `as_of()`, before any policy.
+
+    Raises:
+        LifecycleError: a row has no customer or anchor, or comes twice.
+    """
+    file = segment_of(journey, step)
+    seen: set[tuple[str, str]] = set()
     for row in file.stream(connection):
         person = AudienceRow(*row)
         if person.customer_id is None or person.anchor is None:
             raise file.wrong("A row has no customer_id or anchor", "Leave such rows out in the where clause")
+        if person[:2] in seen:
+            raise repeated_row(file, person)
+        seen.add(person[:2])
         yield person
 
 
 def select_audience(connection: Connection, run_id: int, journey: Journey, step: Step) -> int:
     """Keep the audience of a step for this run, replacing an earlier selection. Returns how many people."""
+    check(connection, journey, step)
     database.run(connection, "engine/segments/clear_audience.sql", run_id=run_id, step=step.name)
     records = (
         (run_id, step.name, person.customer_id, person.anchor, json.dumps(person.variables))
-        for person in _unique(audience(connection, journey, step), segment_of(journey, step))
+        for person in audience(connection, journey, step)
     )
     count = 0
     for chunk in _chunks(records, 5_000):
         columns = ("run_id", "step", "customer_id", "anchor", "variables")
         count += database.copy_rows(connection, "lifecycle.audiences", columns, chunk)
     return count
-
-
-def _unique(people: Iterator[AudienceRow], file: AnalystSql) -> Iterator[AudienceRow]:
-    seen: set[tuple[str, str]] = set()
-    for person in people:
-        key = (person.customer_id, person.anchor)
-        if key in seen:
-            raise repeated_row(file, person)
-        seen.add(key)
-        yield person
 
 
 def repeated_row(file: AnalystSql, person: AudienceRow) -> LifecycleError:

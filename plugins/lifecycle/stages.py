@@ -56,9 +56,7 @@ def check_files(connection: Connection, journey: Journey) -> None:
         LifecycleError: the first mistake, with file, line and hint.
     """
     for step in journey.steps:
-        segment = segments.segment_of(journey, step)
-        segment.check()
-        rendering.check_templates(journey, step, segment.columns(connection))
+        rendering.check_templates(journey, step, segments.check(connection, journey, step))
     for file in end_files(journey):
         file.check()
         file.columns(connection)

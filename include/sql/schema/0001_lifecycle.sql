@@ -31,6 +31,12 @@ create function lifecycle.address_hash(address text) returns bytea
 language sql immutable parallel safe
 return sha256(convert_to(lower(btrim(address)), 'UTF8'));
 
+-- What a message is about: a business fact, never a run (architecture §5). Slashes inside the parts are escaped, so
+-- that two facts never share a key.
+create function lifecycle.dedupe_key(journey text, step text, customer_id text, anchor text) returns text
+language sql immutable parallel safe
+return journey || '/' || step || '/' || replace(customer_id, '/', '%2F') || '/' || replace(anchor, '/', '%2F');
+
 create table lifecycle.runs (
     run_id bigint generated always as identity primary key,
     journey text not null,
@@ -71,7 +77,6 @@ create index enrollments_open on lifecycle.enrollments (journey, customer_id) wh
 
 create table lifecycle.messages (
     message_id uuid primary key default gen_random_uuid(),
-    -- journey/step/customer/anchor: a business fact, never a run (architecture §5).
     dedupe_key text not null unique,
     run_id bigint not null references lifecycle.runs,
     journey text not null,
@@ -177,6 +182,9 @@ create table lifecycle.engagements (
 create index engagements_by_customer on lifecycle.engagements (customer_id, occurred_at);
 create index engagements_by_time on lifecycle.engagements (occurred_at);
 create index engagements_by_message on lifecycle.engagements (message_id);
+-- A form is answered once per message; sending it again corrects the answer.
+create unique index engagements_one_answer on lifecycle.engagements (message_id, kind)
+where kind in ('answer', 'entry');
 
 create table lifecycle.vouchers (
     code text primary key,

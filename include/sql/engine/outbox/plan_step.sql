@@ -84,7 +84,7 @@ insert into lifecycle.messages (
     channel, template, template_sha, address_hash, variables, send_state, reason
 )
 select
-    concat_ws('/', :journey, :step, planned.customer_id, planned.anchor) as dedupe_key,
+    lifecycle.dedupe_key(:journey, :step, planned.customer_id, planned.anchor) as dedupe_key,
     :run_id as run_id,
     :journey as journey,
     :step as step,

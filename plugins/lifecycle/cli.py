@@ -1,0 +1,391 @@
+"""The command line `lifecycle`: everything a person does without an Airflow around it.
+
+A user's mistake is one line on standard error and exit code 2. Rows go to standard output, notes to standard error, so
+that `--format csv` can be piped.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lifecycle.errors import LifecycleError
+
+FORMATS = click.Choice(["table", "csv", "json"])
+
+
+def main() -> None:
+    """Run the command line; the exit code is 0, 1 (a check found something) or 2 (a mistake to mend)."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except LifecycleError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="lifecycle")
+def cli() -> None:
+    """Customer journeys on your own Postgres, run by Apache Airflow."""
+
+
+class Day(click.ParamType):
+    """A day such as 2026-03-31."""
+
+    name = "DATE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> date:
+        """Parse what the user typed."""
+        from lifecycle.as_of import parse_day
+
+        return value if isinstance(value, date) else parse_day(value)
+
+
+def as_of_option(**kwargs: Any) -> Callable[[Any], Any]:
+    """The option that says which day a command answers for."""
+    return click.option("--as-of", "day", type=Day(), help="Run day, such as 2026-03-31. Default: today.", **kwargs)
+
+
+# --- database ---------------------------------------------------------------------------------------------------------
+
+
+@cli.group()
+def db() -> None:
+    """The database: embedded Postgres, or the one LIFECYCLE_DATABASE_URL names."""
+
+
+@db.command()
+def up() -> None:
+    """Start the embedded Postgres and bring its schema to the newest version."""
+    _migrate()
+
+
+@db.command("down")
+def db_down() -> None:
+    """Stop the embedded Postgres."""
+    from lifecycle import embedded_postgres
+
+    click.echo("stopped" if embedded_postgres.stop() else "was not running")
+
+
+@db.command("url")
+def db_url() -> None:
+    """Print the address that psql and other clients take."""
+    from lifecycle import database, embedded_postgres
+
+    click.echo(embedded_postgres.plain_url(database.url()))
+
+
+@db.command()
+def migrate() -> None:
+    """Bring the schema to the newest version and re-create the views."""
+    _migrate()
+
+
+def _migrate() -> None:
+    from lifecycle import database
+
+    applied = database.migrate()
+    click.echo(f"applied {', '.join(applied)}" if applied else f"schema is at {database.migration_names()[-1]}")
+
+
+@cli.command("import")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Empty the imported tables first.")
+@click.option("--shift-to-today", is_flag=True, help="Move all times by whole days so that the newest is yesterday.")
+def import_command(folder: Path, replace: bool, shift_to_today: bool) -> None:
+    """Load a folder of CSV files in the import contract; all or nothing."""
+    from lifecycle import csv_import, database
+
+    database.migrate()
+    summary = csv_import.import_folder(folder, replace=replace, shift_to_today=shift_to_today)
+    click.echo(str(summary))
+
+
+# --- journeys ---------------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("step_path", metavar="JOURNEY/STEP")
+@as_of_option()
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def audience(step_path: str, day: date | None, form: str) -> None:
+    """Show whom a segment picks, before any policy."""
+    from lifecycle import as_of, database, journeys, segments
+
+    declared, step = journeys.load_step(step_path)
+    instant = as_of.midnight(day or _today(declared.zone), declared.zone)
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        database.set_as_of(connection, instant, declared.zone)
+        segments.check(connection, declared.journey, step)
+        people = list(segments.audience(connection, declared.journey, step))
+    extra = sorted({name for person in people for name in person.variables})
+    rows = ([*person[:2], *(person.variables.get(name) for name in extra)] for person in people)
+    _show(["customer_id", "anchor", *extra], rows, form)
+    click.echo(f"{len(people)} people as of {instant:%Y-%m-%d %H:%M %Z}", err=True)
+
+
+@cli.command()
+@click.argument("journey")
+@as_of_option()
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def plan(journey: str, day: date | None, form: str) -> None:
+    """Show what a run of that day would do, person by person; writes nothing."""
+    from lifecycle import journeys, replay
+
+    declared = journeys.load(journey)
+    rows = replay.plan(declared, day or _today(declared.zone))
+    _show(["customer_id", "step", "anchor", "outcome", "reason"], _plan_rows(rows), form)
+    _summary(rows)
+
+
+def _plan_rows(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    for row in rows:
+        yield [row.customer_id, row.step, row.anchor, row.outcome, row.reason]
+
+
+def _summary(rows: Iterable[Any]) -> None:
+    from collections import Counter
+
+    counts = Counter((row.step, row.outcome, row.reason) for row in rows)
+    for (step, outcome, reason), people in counts.items():
+        click.echo(f"{step}: {people} {outcome}{f' ({reason})' if reason else ''}", err=True)
+
+
+@cli.command("replay")
+@click.argument("journey")
+@click.option("--from", "first", type=Day(), required=True, help="First run day.")
+@click.option("--to", "last", type=Day(), required=True, help="Last run day.")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+@click.option("--no-policy", is_flag=True, help="Only whom the segments pick.")
+def replay_command(journey: str, first: date, last: date, form: str, no_policy: bool) -> None:
+    """Go through the past day by day, sending nothing and writing nothing."""
+    from lifecycle import journeys, replay
+
+    declared = journeys.load(journey)
+    days = replay.without_policy if no_policy else replay.with_policy
+    _show(list(replay.ReplayRow._fields), days(declared, first, last), form)
+
+
+@cli.command("run")
+@click.argument("journey")
+@as_of_option()
+def run_command(journey: str, day: date | None) -> None:
+    """Run one day without Airflow: the same stages as its tasks, that day played as if it were today."""
+    from lifecycle import journeys, runs, stages
+
+    declared = journeys.load(journey)
+    today = _today(declared.zone)
+    context = runs.for_day(declared.journey, day or today, declared.zone, run_type="manual", today=today)
+    stages.check_sources(context)
+    _ensure_servers()
+    converted = stages.record_conversions(context)
+    click.echo(f"{context.run_day} converted: {converted['converted']}")
+    for step in declared.journey.steps:
+        due = stages.select_audience(context, step)
+        stages.queue_messages(context, step, converted["customer_ids"])
+        stages.send(context, step, _channel(step))
+        click.echo(f"{context.run_day} {step.name}: {due} due")
+    closed = stages.close(context)
+    for step_name, counts in stages.report(context).items():
+        for outcome, people in sorted(counts.items()):
+            click.echo(f"{context.run_day} {step_name}: {people} {outcome}")
+    click.echo(f"{context.run_day} ended without a reaction: {closed['suppressed']}")
+
+
+def _channel(step: Any) -> Any:
+    from lifecycle import senders, settings
+
+    if not settings.is_live():
+        return senders.sandbox_channel(step)
+    from lifecycle import airflow_tasks
+
+    return airflow_tasks.channel_for(step)
+
+
+def _ensure_servers() -> None:
+    """Without a configured sandbox or receiver the ones under LIFECYCLE_HOME are started on demand."""
+    from lifecycle import settings, stack
+
+    if not settings.is_live() and not settings.sandbox_url():
+        click.echo(f"sandbox inbox: {stack.start_sandbox()}", err=True)
+    if not settings.public_url():
+        stack.start_receiver()
+
+
+@cli.command()
+@click.argument("step_path", metavar="JOURNEY/STEP")
+@click.option("--customer", "customer_id", help="Render for this customer instead of made-up ones.")
+@click.option("--open", "open_browser", is_flag=True, help="Open the result in a browser.")
+@as_of_option()
+def preview(step_path: str, customer_id: str | None, open_browser: bool, day: date | None) -> None:
+    """Show the rendered message of a step, its SMS parts and what it costs."""
+    from lifecycle import journeys, previews
+
+    declared, step = journeys.load_step(step_path)
+    shown = previews.previews(declared, step, day or _today(declared.zone), customer_id)
+    for one in shown:
+        click.echo(one.text())
+    if open_browser:
+        click.launch(str(previews.write_page(shown)))
+
+
+@cli.command()
+@click.argument("journey", required=False)
+def check(journey: str | None) -> None:
+    """Check every journey, SQL file and template against its contract; exit 1 when something is wrong."""
+    from lifecycle import checks
+
+    problems = checks.problems(journey)
+    for problem in problems:
+        click.echo(str(problem))
+    if problems:
+        sys.exit(1)
+    click.echo("everything is in order", err=True)
+
+
+@cli.command()
+@click.argument("journey", default="reactivation")
+@click.option("--from", "first", type=Day(), help="First run day. Default: 30 days ago.")
+@click.option("--to", "last", type=Day(), help="Last run day. Default: today.")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def report(journey: str, first: date | None, last: date | None, form: str) -> None:
+    """Show per run day how many were due, sent, skipped by reason, and converted."""
+    from datetime import timedelta
+
+    from lifecycle import journeys, reports
+
+    declared = journeys.load(journey)
+    last = last or _today(declared.zone)
+    days = reports.per_day(journey, first or last - timedelta(days=30), last)
+    columns = ["run_day", "due", "sent", "skipped", "waiting", "failed", "unknown", "converted"]
+    _show(columns, (_report_row(day) for day in days), form)
+
+
+def _report_row(day: Any) -> list[Any]:
+    skipped = ", ".join(f"{reason} {people}" for reason, people in sorted(day.skipped.items()))
+    return [day.run_day, day.due, day.sent, skipped, day.waiting, day.failed, day.unknown, day.converted]
+
+
+@cli.command()
+@click.argument("scope", default="all")
+@click.option("--reason", default="", help="Why; shown to everybody who asks.")
+def pause(scope: str, reason: str) -> None:
+    """Stop sending at once: `all`, a channel (email, sms) or a journey."""
+    from lifecycle import controls
+
+    controls.set_state(scope, "paused", reason)
+    click.echo(f"{scope} is paused; messages stay queued until: lifecycle resume {scope}")
+
+
+@cli.command()
+@click.argument("scope", default="all")
+def resume(scope: str) -> None:
+    """Allow sending again."""
+    from lifecycle import controls
+
+    controls.set_state(scope, "open", "")
+    click.echo(f"{scope} is open")
+
+
+# --- servers ----------------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option("--port", default=8025, show_default=True)
+def sandbox(port: int) -> None:
+    """Run the local stand-in for SendGrid and Twilio, with its inbox page."""
+    from lifecycle.sandbox.app import serve
+
+    serve(port)
+
+
+@cli.command()
+@click.option("--port", default=8026, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True)
+def receiver(port: int, host: str) -> None:
+    """Run the public web app: links, landing pages, unsubscribe."""
+    from lifecycle.receiver.app import serve
+
+    serve(port, host)
+
+
+@cli.command()
+@click.option("--data", "folder", type=click.Path(path_type=Path), help="A folder in the import contract.")
+@click.option("--shift-to-today", is_flag=True, help="Move all times by whole days so that the newest is yesterday.")
+@click.option("--days", default=7, show_default=True, type=click.IntRange(1, 60), help="How many days to run.")
+def demo(folder: Path | None, shift_to_today: bool, days: int) -> None:
+    """Load a shop, start everything, run the ladder for its last days in Airflow and show what happened."""
+    from lifecycle import demo as demo_module
+
+    demo_module.run(folder, shift_to_today=shift_to_today, days=days)
+
+
+@cli.command()
+def down() -> None:
+    """Stop everything that was started here: Airflow, sandbox, receiver, embedded Postgres."""
+    from lifecycle import stack
+
+    stopped = stack.stop_all()
+    click.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+def _today(zone: str) -> date:
+    """The one place where the clock is read: the edge."""
+    from datetime import datetime, timezone
+
+    from lifecycle.as_of import run_day
+
+    return run_day(datetime.now(timezone.utc), zone)
+
+
+def _show(columns: list[str], rows: Iterable[Iterable[Any]], form: str) -> None:
+    if form == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+    elif form == "json":
+        _show_json(columns, rows)
+    else:
+        _show_table(columns, rows)
+
+
+def _show_json(columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
+    """One JSON array, written row by row so that a long replay needs no memory."""
+    before = "["
+    for row in rows:
+        click.echo(before + json.dumps(dict(zip(columns, row, strict=True)), default=str, ensure_ascii=False), nl=False)
+        before = ",\n "
+    click.echo("[]" if before == "[" else "]")
+
+
+def _show_table(columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

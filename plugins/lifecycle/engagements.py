@@ -1,0 +1,66 @@
+"""Engagements: what people do with a message: clicks, survey answers, contest entries, and refusals."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from lifecycle import database, delivery, links, rendering
+from lifecycle.vouchers import IssuedVoucher
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Row
+
+# Longer or more than a form of ours ever sends; the rest of a hostile one is dropped.
+MAX_FIELDS = 20
+MAX_FIELD_LENGTH = 1_000
+
+
+def find_link(connection: Connection, code: str) -> Row[Any] | None:
+    """What a code leads to, or None. Rows: see `engine/links/find.sql`."""
+    found = database.rows(connection, "engine/links/find.sql", code=code)
+    return found[0] if found else None
+
+
+def record_click(connection: Connection, link: Row[Any], *, is_machine: bool) -> None:
+    """Record that a link was opened; a person's click makes the address active again (J-10, H-02)."""
+    record(connection, link, "click", {"link": link.name}, is_machine=is_machine)
+    if not is_machine:
+        database.run(connection, "engine/suppressions/lift_after_click.sql", message_id=link.message_id)
+
+
+def record(
+    connection: Connection, link: Row[Any], kind: str, properties: dict[str, str], *, is_machine: bool = False
+) -> None:
+    """Record one reaction to the message of a link."""
+    kept = {name[:100]: value[:MAX_FIELD_LENGTH] for name, value in list(properties.items())[:MAX_FIELDS]}
+    database.run(
+        connection,
+        "engine/engagements/record.sql",
+        message_id=link.message_id,
+        kind=kind,
+        is_machine=is_machine,
+        properties=json.dumps(kept),
+    )
+
+
+def unsubscribe(connection: Connection, link: Row[Any], source: str) -> None:
+    """Act on a person's refusal; it counts before the next claim."""
+    database.run(connection, "engine/suppressions/unsubscribe.sql", message_id=link.message_id, source=source)
+
+
+def landing_page(connection: Connection, link: Row[Any], *, is_answered: bool = False) -> str:
+    """The page behind a link, rendered for the person it was sent to (C-06, M-04)."""
+    used: set[str] = set()
+    customer = delivery.customers(connection, [link.customer_id]).get(link.customer_id)
+    found = database.rows(connection, "engine/vouchers/of_message.sql", message_id=link.message_id)
+    recipient = rendering.Recipient(
+        message_id=str(link.message_id),
+        customer=customer or rendering.Customer(link.customer_id),
+        as_of=link.as_of,
+        voucher=IssuedVoucher(*found[0]) if found else None,
+    )
+    values = {**rendering.page_values(link.journey, recipient, used), "is_answered": is_answered}
+    page = rendering.render_page(f"{link.journey}/{link.name}.page.html", values, recipient.customer.locale)
+    links.keep(connection, recipient.message_id, link.journey, used)
+    return page

@@ -1,0 +1,89 @@
+"""Replay: what a journey picks, or would have done, day by day over the past, sending nothing and writing nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, NamedTuple
+
+from lifecycle import as_of, conversions, database, runs, segments, stages
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from lifecycle.journeys import Declared
+    from lifecycle.runs import RunContext
+
+
+class ReplayRow(NamedTuple):
+    """One person due at one step: `outcome` is due, would_send, skipped or already_decided."""
+
+    run_day: date
+    step: str
+    customer_id: str
+    anchor: str
+    outcome: str
+    reason: str
+
+
+def without_policy(declared: Declared, first: date, last: date) -> Iterator[ReplayRow]:
+    """Whom the segments pick on each day, as a stream: memory does not grow with the days."""
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        for step in declared.journey.steps:
+            segments.check(connection, declared.journey, step)
+        for day in as_of.days_between(first, last):
+            database.set_as_of(connection, as_of.midnight(day, declared.zone), declared.zone)
+            for step in declared.journey.steps:
+                for person in segments.audience(connection, declared.journey, step):
+                    yield ReplayRow(day, step.name, person.customer_id, person.anchor, "due", "")
+
+
+def with_policy(declared: Declared, first: date, last: date) -> Iterator[ReplayRow]:
+    """What the journey would have done had it started on the first day, every message counted as received."""
+    with _undone() as connection:
+        database.run(connection, "engine/runs/forget_journey.sql", journey=declared.journey.name)
+        for day in as_of.days_between(first, last):
+            context = runs.for_day(declared.journey, day, declared.zone, run_type="replay")
+            run_id = _rehearse(connection, context)
+            yield from _decided(connection, context, run_id)
+            database.run(connection, "engine/outbox/rehearse_sending.sql", run_id=run_id)
+
+
+def plan(declared: Declared, day: date) -> list[ReplayRow]:
+    """What a run of that day would do now, given everything that was decided before."""
+    with _undone() as connection:
+        context = runs.for_day(declared.journey, day, declared.zone, run_type="plan")
+        return list(_decided(connection, context, _rehearse(connection, context)))
+
+
+def _rehearse(connection: Connection, context: RunContext) -> int:
+    """Every stage of a run but the sending, inside a transaction that is never committed."""
+    stages.check_files(connection, context.journey)
+    run_id = runs.open_run(connection, context)
+    converted_ids = conversions.record(connection, run_id, context)
+    for step in context.journey.steps:
+        segments.select_audience(connection, run_id, context.journey, step)
+        stages.plan_step(connection, run_id, context, step, converted_ids)
+    stages.close_enrollments(connection, context)
+    return run_id
+
+
+def _decided(connection: Connection, context: RunContext, run_id: int) -> Iterator[ReplayRow]:
+    order = {step.name: place for place, step in enumerate(context.journey.steps)}
+    found = database.rows(connection, "engine/outbox/of_run.sql", run_id=run_id, journey=context.journey.name)
+    for row in sorted(found, key=lambda row: (order[row.step], row.customer_id, row.anchor)):
+        outcome = "would_send" if row.outcome == "queued" else row.outcome
+        yield ReplayRow(context.run_day, row.step, row.customer_id, row.anchor, outcome, row.reason)
+
+
+@contextmanager
+def _undone() -> Iterator[Connection]:
+    """A transaction that ends in a rollback: the engine's own code runs, and nothing stays."""
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        # A savepoint, because SQLAlchemy commits the outer transaction at the end of its block.
+        with connection.begin_nested() as rehearsal:
+            yield connection
+            rehearsal.rollback()

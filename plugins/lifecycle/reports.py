@@ -1,0 +1,60 @@
+"""Reports: what became of everybody who was due, per day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date
+
+from lifecycle import database
+
+
+@dataclass
+class DayReport:
+    """One run day of a journey; the numbers add up: due = sent + skipped + waiting + failed + unknown."""
+
+    run_day: date
+    due: int = 0
+    sent: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    waiting: int = 0
+    failed: int = 0
+    unknown: int = 0
+    converted: int = 0
+
+
+_COLUMN = {
+    "accepted": "sent",
+    "planned": "waiting",
+    "queued": "waiting",
+    "sending": "waiting",
+    "not_planned": "waiting",
+    "rejected": "failed",
+    "cancelled": "failed",
+    "uncertain": "unknown",
+    "unconfirmed": "unknown",
+}
+
+
+def per_day(journey: str, first: date, last: date) -> list[DayReport]:
+    """One row per day that was run, in order."""
+    days: dict[date, DayReport] = {}
+    span = {"journey": journey, "from_day": first, "to_day": last}
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        for row in database.rows(connection, "engine/reports/run_days.sql", **span):
+            days[row.run_day] = DayReport(row.run_day)
+        for row in database.rows(connection, "engine/reports/per_day.sql", **span):
+            _count(days[row.run_day], row.outcome, row.reason, row.people)
+        for row in database.rows(connection, "engine/reports/conversions_per_day.sql", **span):
+            days[row.run_day].converted = row.people
+    return list(days.values())
+
+
+def _count(day: DayReport, outcome: str, reason: str, people: int) -> None:
+    day.due += people
+    if outcome == "skipped":
+        day.skipped[reason] += people
+    else:
+        column = _COLUMN[outcome]
+        setattr(day, column, getattr(day, column) + people)
