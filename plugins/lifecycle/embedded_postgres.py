@@ -163,7 +163,7 @@ def _remembered() -> _Server | None:
         content = loads(_memory().read_text(encoding="utf-8"))
         server = _Server(settings.home() / content["data"], int(content["port"]), content["password"])
         home = Path(content["home"])
-    except (FileNotFoundError, JSONDecodeError, KeyError, TypeError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, JSONDecodeError, KeyError, TypeError, ValueError):
         return None
     except PermissionError:
         raise LifecycleError(

@@ -97,7 +97,7 @@ def find(name: str) -> Service | None:
     """The recorded service of that name, running or not."""
     try:
         return Service(**json.loads(_record(name).read_text(encoding="utf-8")))
-    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, TypeError):
         return None
 
 
