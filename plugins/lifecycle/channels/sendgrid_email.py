@@ -10,16 +10,13 @@ import functools
 import http.client
 import logging
 import re
-import ssl
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from email.message import Message
 from typing import Any
 
 from lifecycle import settings
 from lifecycle.channels import OutgoingEmail, Receipt
-from lifecycle.channels.accounts import SendGridAccount, is_loopback
+from lifecycle.channels.accounts import SendGridAccount
 from lifecycle.channels.answers import (
     NO_ANSWER,
     NOT_REACHED,
@@ -28,6 +25,7 @@ from lifecycle.channels.answers import (
     meaning_of_status,
     retry_after_seconds,
 )
+from lifecycle.channels.connections import NeverConnectedError, opener
 
 MESSAGE_ID_KEY = "lifecycle_message_id"
 """Name of our message id in `custom_args`; prefixed because events bring it back at their top level."""
@@ -66,7 +64,7 @@ class SendGridEmail:
         except HTTPError as error:
             return _refused(error)
         except urllib.error.URLError as error:
-            return _receipt(NOT_REACHED if isinstance(error.reason, _NeverConnectedError) else NO_ANSWER)
+            return _receipt(NOT_REACHED if isinstance(error.reason, NeverConnectedError) else NO_ANSWER)
         except (OSError, http.client.HTTPException):
             return _receipt(NO_ANSWER)
         return _answered(answer.status_code, answer.headers)
@@ -137,60 +135,14 @@ def _narrowed(client: Any, host: str, timeout_seconds: float) -> Any:
     sdk_client: Any = Client
 
     class NarrowClient(sdk_client):
-        narrow_opener = _opener(host)
+        narrow_opener = opener(host)
 
         def _build_client(self, name: str | None = None) -> NarrowClient:
             path = [*self._url_path, name] if name else self._url_path
             return NarrowClient(self.host, self.request_headers, self._version, path, timeout=self.timeout)
 
-        def _make_request(self, opener: Any, request: Any, timeout: float | None = None) -> Any:
+        def _make_request(self, _: Any, request: Any, timeout: float | None = None) -> Any:
             return super()._make_request(self.narrow_opener, request, timeout)
 
     headers = {**client.request_headers, "Content-Type": "application/json"}
     return NarrowClient(host, headers, version=3, timeout=timeout_seconds)
-
-
-def _opener(host: str) -> urllib.request.OpenerDirector:
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirects(), _Http(), _Https()]
-    if is_loopback(host):
-        handlers.append(urllib.request.ProxyHandler({}))
-    return urllib.request.build_opener(*handlers)
-
-
-class _NeverConnectedError(OSError):
-    """The connection failed before a byte of the message was written: name, refusal, timeout, proxy or TLS."""
-
-
-class _Connection(http.client.HTTPConnection):
-    def connect(self) -> None:
-        try:
-            super().connect()
-        except OSError as error:
-            raise _NeverConnectedError from error
-
-
-class _TlsConnection(http.client.HTTPSConnection):
-    def connect(self) -> None:
-        try:
-            super().connect()
-        except OSError as error:
-            raise _NeverConnectedError from error
-
-
-class _Http(urllib.request.HTTPHandler):
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self) -> None:
-        super().__init__()
-        self._certificates = ssl.create_default_context()
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_TlsConnection, req, context=self._certificates)
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Message, newurl: str) -> None:
-        """Refuse: the API key would go along."""

@@ -10,11 +10,11 @@ import functools
 import json
 import logging
 import re
-import ssl
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import requests
 
 from lifecycle import settings
 from lifecycle.channels import OutgoingSms, Receipt
@@ -29,6 +29,7 @@ from lifecycle.channels.answers import (
     meaning_of_status,
     retry_after_seconds,
 )
+from lifecycle.channels.connections import NeverConnectedError, PooledAdapter
 
 if TYPE_CHECKING:
     from twilio.http.response import Response
@@ -61,14 +62,6 @@ REFUSAL_CODES: dict[int, Meaning] = {
 """Twilio's code wins over the HTTP status of a 4xx answer. What an operator can mend is `retry`: nobody is burnt."""
 
 _MESSAGE_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
-_HANDSHAKE_FAILURES = {
-    "CERTIFICATE_VERIFY_FAILED",
-    "WRONG_VERSION_NUMBER",
-    "UNSUPPORTED_PROTOCOL",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE",
-    "TLSV1_ALERT_PROTOCOL_VERSION",
-    "TLSV1_UNRECOGNIZED_NAME",
-}
 
 # The SDK logs every request at INFO and DEBUG, with number and text.
 logging.getLogger("twilio").setLevel(logging.WARNING)
@@ -88,7 +81,6 @@ class TwilioSms:
 
     def send(self, message: OutgoingSms) -> Receipt:
         """Hand one SMS to Twilio and say what became of it."""
-        import requests
         from twilio.base.exceptions import TwilioException
 
         http, client = self._clients
@@ -180,33 +172,17 @@ def _http_client(host: str, timeout_seconds: float) -> Any:
             return self.answers.last
 
     client = NarrowHttpClient(timeout=timeout_seconds, max_retries=None)
-    if client.session and is_loopback(host):
-        client.session.trust_env = False
+    session = cast("requests.Session", client.session)
+    session.mount("https://", PooledAdapter())
+    session.mount("http://", PooledAdapter())
+    # Only the environment names proxies, and traffic to this machine goes through none.
+    session.trust_env = not is_loopback(host)
     return client
 
 
 def _never_connected(error: BaseException) -> bool:
-    """Whether the connection failed before a byte of the message was written: name, refusal, timeout, proxy or TLS."""
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
-
-    return any(
-        isinstance(cause, (ConnectTimeoutError, NewConnectionError, ProxyError)) or _handshake_failed(cause)
-        for cause in _causes(error)
+    """Whether nothing left; requests and urllib3 each wrap the cause as an argument or a reason."""
+    wrapped = [*error.args, getattr(error, "reason", None)]
+    return isinstance(error, NeverConnectedError) or any(
+        _never_connected(inner) for inner in wrapped if isinstance(inner, BaseException)
     )
-
-
-def _handshake_failed(cause: BaseException) -> bool:
-    return isinstance(cause, ssl.SSLError) and cause.reason in _HANDSHAKE_FAILURES
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and everything wrapped in it; requests and urllib3 pass the cause on as an argument."""
-    waiting, seen = [error], set()
-    while waiting:
-        cause = waiting.pop()
-        if id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        wrapped = [*cause.args, getattr(cause, "reason", None), cause.__cause__]
-        waiting.extend(inner for inner in wrapped if isinstance(inner, BaseException))

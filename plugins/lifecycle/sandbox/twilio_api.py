@@ -55,7 +55,7 @@ def _take(request: Request, text: str, form: dict[str, list[str]]) -> Response:
     storage.keep(text, [sms_of({name: values[-1] for name, values in form.items()}, sid)])
     message = storage.sms(sid)
     assert message
-    status = "queued" if form.get("From") else "accepted"
+    status = "queued" if any(form.get("From", [])) else "accepted"
     return JSONResponse(_resource(message, request.path_params["account_sid"], status), status_code=201)
 
 

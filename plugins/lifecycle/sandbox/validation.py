@@ -220,7 +220,7 @@ _TWILIO_MAGIC: dict[tuple[str, str], tuple[int, str]] = {
 
 def twilio_error(form: dict[str, list[str]]) -> TwilioError | None:
     """Why Twilio would refuse to create this message, or None when it would take it."""
-    fields = {name: values[-1] for name, values in form.items()}
+    fields = {name: values[-1] for name, values in form.items() if values[-1]}
     missing = _twilio_missing(fields)
     if missing:
         return TwilioError(400, *missing)
@@ -233,13 +233,13 @@ def twilio_error(form: dict[str, list[str]]) -> TwilioError | None:
 
 
 def _twilio_missing(fields: dict[str, str]) -> tuple[int, str] | None:
-    if not fields.get("To"):
+    if "To" not in fields:
         return 21604, "A 'To' phone number is required."
-    if not fields.get("From") and not fields.get("MessagingServiceSid"):
+    if "From" not in fields and "MessagingServiceSid" not in fields:
         return 21603, "A 'From' phone number is required."
-    if not any(fields.get(name) for name in ("Body", "MediaUrl", "ContentSid")):
+    if not fields.keys() & {"Body", "MediaUrl", "ContentSid"}:
         return 21602, "Message body is required."
-    if fields.get("ScheduleType") and not fields.get("MessagingServiceSid"):
+    if "ScheduleType" in fields and "MessagingServiceSid" not in fields:
         return 35118, "MessagingServiceSid is required to schedule a message"
     return None
 
