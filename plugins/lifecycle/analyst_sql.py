@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle import database
 from lifecycle.errors import LifecycleError
-from lifecycle.journey import settings_relative, unknown_name
+from lifecycle.journey import unknown_name
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -60,6 +60,11 @@ class AnalystSql:
         text = self.text()
         _check_words(self, text)
         _check_statement(self, text)
+
+    def checked_columns(self, connection: Connection) -> list[str]:
+        """Check the file and ask for its columns; what every use of the file begins with."""
+        self.check()
+        return self.columns(connection)
 
     def columns(self, connection: Connection) -> list[str]:
         """The columns the file returns, asked from Postgres without running it.
@@ -250,8 +255,3 @@ def _second_statement_line(text: str) -> int | None:
         if token.text == ";":
             return following.line
     return None
-
-
-def relative_name(path: Path) -> str:
-    """The name a file goes by in messages to people."""
-    return settings_relative(path)

@@ -192,20 +192,12 @@ def run_command(journey: str, day: date | None) -> None:
     declared = journeys.load(journey)
     today = _today(declared.zone)
     context = runs.for_day(declared.journey, day or today, declared.zone, run_type="manual", today=today)
-    stages.check_sources(context)
     _ensure_servers()
-    converted = stages.record_conversions(context)
-    click.echo(f"{context.run_day} converted: {converted['converted']}")
-    for step in declared.journey.steps:
-        due = stages.select_audience(context, step)
-        stages.queue_messages(context, step, converted["customer_ids"])
-        stages.send(context, step, _channel(step))
-        click.echo(f"{context.run_day} {step.name}: {due} due")
-    closed = stages.close(context)
-    for step_name, counts in stages.report(context).items():
+    done = stages.run_all(context, _channel)
+    for step_name, counts in done["steps"].items():
         for outcome, people in sorted(counts.items()):
             click.echo(f"{context.run_day} {step_name}: {people} {outcome}")
-    click.echo(f"{context.run_day} ended without a reaction: {closed['suppressed']}")
+    click.echo(f"{context.run_day} converted: {done['converted']}, ended without a reaction: {done['suppressed']}")
 
 
 def _channel(step: Any) -> Any:

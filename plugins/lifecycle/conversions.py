@@ -22,8 +22,7 @@ def record(connection: Connection, run_id: int, context: RunContext) -> list[str
     if goal is None:
         return []
     file = AnalystSql(context.journey.sql_path(goal.sql), "goal")
-    file.check()
-    file.columns(connection)
+    file.checked_columns(connection)
     database.run(connection, "engine/conversions/create_found.sql")
     found = list(file.stream(connection))
     database.copy_rows(connection, "found_conversions", ("customer_id", "anchor", "converted_at"), found)

@@ -21,8 +21,16 @@ ANALYST_TIMEOUT = "120s"
 _MIGRATION_LOCK = 5_304_117
 
 
-@lru_cache(maxsize=8)
+_engines: dict[str, Engine] = {}
+
+
 def _engine(url: str) -> Engine:
+    if url not in _engines:
+        _engines[url] = _make_engine(url)
+    return _engines[url]
+
+
+def _make_engine(url: str) -> Engine:
     from sqlalchemy import create_engine
 
     # SQLAlchemy's name for psycopg 3 is spelled out: its default for a bare URL differs between versions.
@@ -66,6 +74,13 @@ def _unreachable(error: Exception) -> LifecycleError:
         f"Postgres is not reachable at {where}: {first_line}",
         hint="Start it, or correct LIFECYCLE_DATABASE_URL (unset it to use the embedded Postgres)",
     )
+
+
+def disconnect() -> None:
+    """Close every pooled connection, for example before a database is dropped."""
+    for engine in _engines.values():
+        engine.dispose()
+    _engines.clear()
 
 
 def driver(connection: Connection) -> PsycopgConnection[Any]:

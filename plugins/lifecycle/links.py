@@ -59,13 +59,20 @@ def url(message_id: str, name: str) -> str:
 
 
 def base_url() -> str:
-    """Where customers reach the receiver."""
+    """Where customers reach the receiver.
+
+    Raises:
+        LifecycleError: real providers are spoken to, and nothing says where customers reach us.
+    """
     configured = settings.public_url()
     if configured:
         return configured
+    if settings.is_live():
+        hint = "Set it to the https address of the receiver"
+        raise LifecycleError("LIFECYCLE_LIVE=yes needs LIFECYCLE_PUBLIC_URL", hint=hint)
     from lifecycle import stack
 
-    return stack.receiver_url()
+    return stack.receiver_url() or f"http://127.0.0.1:{stack.RECEIVER_PORT}"
 
 
 def target(journey_name: str, name: str) -> str | None:

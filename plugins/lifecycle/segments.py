@@ -35,9 +35,7 @@ def check(connection: Connection, journey: Journey, step: Step) -> list[str]:
     Raises:
         LifecycleError: the first rule that is broken, with file, line and hint.
     """
-    file = segment_of(journey, step)
-    file.check()
-    return file.columns(connection)
+    return segment_of(journey, step).checked_columns(connection)
 
 
 def audience(connection: Connection, journey: Journey, step: Step) -> Iterator[AudienceRow]:

@@ -6,6 +6,7 @@ Each stage is one transaction (sending is one per chunk) and may be repeated at 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lifecycle import conversions, database, delivery, enrollments, outbox, rendering, runs, segments, suppressions
@@ -55,11 +56,19 @@ def check_files(connection: Connection, journey: Journey) -> None:
     Raises:
         LifecycleError: the first mistake, with file, line and hint.
     """
-    for step in journey.steps:
-        rendering.check_templates(journey, step, segments.check(connection, journey, step))
-    for file in end_files(journey):
-        file.check()
-        file.columns(connection)
+    for check in file_checks(journey):
+        check(connection)
+
+
+def file_checks(journey: Journey) -> list[Callable[[Connection], object]]:
+    """One check per step (its segment and templates) and one per goal and end file."""
+
+    def of_step(step: Step) -> Callable[[Connection], object]:
+        return lambda connection: rendering.check_templates(
+            journey, step, segments.check(connection, journey, step)
+        )
+
+    return [of_step(step) for step in journey.steps] + [file.checked_columns for file in end_files(journey)]
 
 
 def end_files(journey: Journey) -> list[AnalystSql]:
@@ -105,6 +114,21 @@ def send(
 ) -> dict[str, int]:
     """Send what is queued of a step. Returns counts by outcome."""
     return dict(delivery.send(context, step, channel, shard=shard, shards=shards))
+
+
+def run_all(context: RunContext, channel_for: Callable[[Step], EmailChannel | SmsChannel]) -> dict[str, Any]:
+    """Every stage of a run, one after the other, without Airflow.
+
+    Returns what became of everybody who was due: `{"converted": n, "steps": {step: counts}, "suppressed": n, ...}`.
+    """
+    check_sources(context)
+    converted = record_conversions(context)
+    for step in context.journey.steps:
+        select_audience(context, step)
+        queue_messages(context, step, converted["customer_ids"])
+        send(context, step, channel_for(step))
+    closed = close(context)
+    return {"converted": converted["converted"], "steps": report(context), **closed}
 
 
 def close(context: RunContext) -> dict[str, int]:

@@ -19,8 +19,7 @@ def apply_end(connection: Connection, context: RunContext) -> int:
     if end is None:
         return 0
     file = AnalystSql(context.journey.sql_path(end.sql), "end")
-    file.check()
-    file.columns(connection)
+    file.checked_columns(connection)
     database.run(connection, "engine/suppressions/create_ended.sql")
     database.copy_rows(connection, "ended_enrollments", ("customer_id", "anchor"), list(file.stream(connection)))
     suppressed = database.run(

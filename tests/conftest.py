@@ -1,0 +1,114 @@
+"""What all tests share: a real Postgres of their own, fresh databases, a real sandbox, and a shop to fill."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.sandbox_client import SandboxClient
+from tests.shop import Shop
+
+PROJECT = Path(__file__).resolve().parents[1]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A LIFECYCLE_HOME that belongs to this test session; whatever was started under it ends with it."""
+    from lifecycle import stack
+
+    folder = tmp_path_factory.mktemp("home")
+    unwanted = [name for name in os.environ if name.startswith(("LIFECYCLE_", "AIRFLOW"))]
+    with pytest.MonkeyPatch.context() as environment:
+        for name in unwanted:
+            environment.delenv(name)
+        environment.setenv("LIFECYCLE_HOME", str(folder))
+        environment.setenv("LIFECYCLE_PUBLIC_URL", "http://links.test")
+        yield folder
+        from lifecycle import embedded_postgres
+
+        stack.stop_all()
+        embedded_postgres.remove()
+
+
+@pytest.fixture(scope="session")
+def template_database(home: Path) -> str:
+    """A migrated database that fresh ones are copied from; returns its address."""
+    from lifecycle import database, embedded_postgres
+
+    embedded_postgres.ensure_running()
+    embedded_postgres.ensure_database("lifecycle_template")
+    url = embedded_postgres.url("lifecycle_template")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("LIFECYCLE_DATABASE_URL", url)
+        database.migrate()
+        database.disconnect()
+    return url
+
+
+def _fresh_database(template: str) -> str:
+    from lifecycle import embedded_postgres
+
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(plain(embedded_postgres.url("postgres")), autocommit=True) as server:
+        server.execute(f"create database {name} template lifecycle_template".encode())
+    return embedded_postgres.url(name)
+
+
+def plain(url: str) -> str:
+    """An address as psycopg itself takes it."""
+    return url.replace("+psycopg", "")
+
+
+@pytest.fixture(scope="module")
+def database_url(template_database: str) -> Iterator[str]:
+    """A migrated, empty database for the tests of a module, in use as LIFECYCLE_DATABASE_URL."""
+    with pytest.MonkeyPatch.context() as environment:
+        url = _fresh_database(template_database)
+        environment.setenv("LIFECYCLE_DATABASE_URL", url)
+        yield url
+        _disconnect()
+
+
+@pytest.fixture
+def empty_database(template_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A migrated, empty database for one test, in use as LIFECYCLE_DATABASE_URL."""
+    url = _fresh_database(template_database)
+    monkeypatch.setenv("LIFECYCLE_DATABASE_URL", url)
+    yield url
+    _disconnect()
+
+
+def _disconnect() -> None:
+    from lifecycle import database
+
+    database.disconnect()
+
+
+@pytest.fixture
+def shop(empty_database: str) -> Iterator[Shop]:
+    """An empty shop to fill with customers, orders and visits."""
+    with psycopg.connect(plain(empty_database), autocommit=True) as connection:
+        yield Shop(connection)
+
+
+@pytest.fixture(scope="session")
+def sandbox_server(home: Path) -> str:
+    """The address of a running sandbox, a process of its own as in the product."""
+    from lifecycle import stack
+
+    return stack.start_sandbox()
+
+
+@pytest.fixture
+def sandbox(sandbox_server: str, monkeypatch: pytest.MonkeyPatch) -> SandboxClient:
+    """The sandbox with an empty inbox, in use for everything that is sent."""
+    monkeypatch.setenv("LIFECYCLE_SANDBOX_URL", sandbox_server)
+    client = SandboxClient(sandbox_server)
+    client.clear()
+    return client
