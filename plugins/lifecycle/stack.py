@@ -154,16 +154,45 @@ def start_airflow(extra_env: dict[str, str] | None = None, say: Say = _silent) -
     Raises:
         LifecycleError: the database cannot be used, or a process does not become healthy.
     """
+    return launch_airflow(extra_env, say).wait()
+
+
+def launch_airflow(extra_env: dict[str, str] | None = None, say: Say = _silent) -> AirflowLaunch:
+    """Start Airflow's four processes as `start_airflow` does, and leave the waiting to the caller."""
     with processes.locked(settings.home() / "airflow.lock"):
         port = _port_for(_API_SERVER, AIRFLOW_PORT, say)
         env = airflow_environment(port) | (extra_env or {})
         airflow_setup.migrate(env, say)
         say("Starting Airflow: api-server, scheduler, dag-processor, triggerer")
         started = datetime.now(timezone.utc)
-        fresh = [name for name in AIRFLOW_SERVICES if _start_airflow_service(name, env, port)]
+        fresh = frozenset(name for name in AIRFLOW_SERVICES if _start_airflow_service(name, env, port))
         address = AirflowAddress(f"http://127.0.0.1:{port}", airflow_setup.USER, airflow_setup.password())
-        _wait_healthy(list(AIRFLOW_SERVICES), lambda: _is_airflow_healthy(address.api(), fresh, started), timeout=120)
-        return address
+        return AirflowLaunch(address, fresh, started)
+
+
+@dataclass(frozen=True)
+class AirflowLaunch:
+    """An Airflow that was started and may not be healthy yet."""
+
+    address: AirflowAddress
+    fresh: frozenset[str]
+    started: datetime
+
+    def wait(self, timeout: float = 120) -> AirflowAddress:
+        """Where Airflow answers, as soon as all four processes are healthy."""
+        _wait_healthy(list(AIRFLOW_SERVICES), self._is_healthy, timeout)
+        return self.address
+
+    def _is_healthy(self) -> bool:
+        """Whether the api-server answers and the others are healthy, by a heartbeat of this start, not of the last."""
+        try:
+            health = self.address.api().health()
+        except LifecycleError:
+            return False
+        return all(
+            health[key]["status"] == "healthy" and (name not in self.fresh or _heartbeat(health[key]) >= self.started)
+            for name, key in _HEARTBEATS.items()
+        )
 
 
 def airflow_address() -> AirflowAddress | None:
@@ -189,18 +218,6 @@ def _start_airflow_service(name: str, env: dict[str, str], port: int) -> bool:
     before = processes.find(name)
     command = airflow_setup.command(*AIRFLOW_SERVICES[name])
     return processes.start(name, command, env, port=port if name == _API_SERVER else None) != before
-
-
-def _is_airflow_healthy(api: AirflowApi, fresh: list[str], started: datetime) -> bool:
-    """Whether the api-server answers and the others are healthy, by a heartbeat of this start and not of the last."""
-    try:
-        health = api.health()
-    except LifecycleError:
-        return False
-    return all(
-        health[key]["status"] == "healthy" and (name not in fresh or _heartbeat(health[key]) >= started)
-        for name, key in _HEARTBEATS.items()
-    )
 
 
 def _heartbeat(component: dict[str, str | None]) -> datetime:
