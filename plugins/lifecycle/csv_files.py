@@ -100,8 +100,8 @@ def _refuse_misspelt(folder: Path, ignored: tuple[str, ...], paths: dict[str, Pa
         match = _CSV_NAME.fullmatch(name)
         close = _close(match[1], [table.name for table in TABLES]) if match else None
         if close:
-            end = "Rename it" if close not in paths else "Rename or remove it"
-            raise LifecycleError("Unknown file", file=folder / name, hint=f"Did you mean {close}.csv? {end}")
+            hint = f"Rename it to {close}.csv" if close not in paths else f"Remove it; there is {close}.csv already"
+            raise LifecycleError("Unknown file", file=folder / name, hint=hint)
 
 
 def _refuse_missing(folder: Path, present: list[Path], paths: dict[str, Path]) -> None:
@@ -175,7 +175,7 @@ def _missing_hint(name: str, unknown: list[str], header: list[str]) -> str:
 def _unknown_hint(name: str, known: list[str], header: list[str]) -> str:
     close = _close(name, [word for word in known if word not in header])
     if close:
-        return f"Did you mean {close!r}?"
+        return f"Rename it to {close!r}"
     return "Remove it: what the contract does not know would be lost unnoticed"
 
 

@@ -201,7 +201,7 @@ def _refuse_unknown_references(connection: Connection, files: tuple[CsvFile, ...
 def _unknown_reference(file: CsvFile, column: str, target: str, unknown: set[str]) -> LifecycleError:
     place = file.header.index(column)
     line, value = next((line, row[place]) for line, row in file.rows() if row[place] in unknown)
-    others = f" (nor are {len(unknown) - 1} others)" if len(unknown) > 1 else ""
+    others = {1: "", 2: " (nor is 1 other)"}.get(len(unknown), f" (nor are {len(unknown) - 1} others)")
     required = file.table.by_name[column].required
     hint = f"Add it to {target}.csv or remove the row" if required else f"Add it to {target}.csv or leave it empty"
     return LifecycleError(f"{column} {value!r} is not in {target}.csv{others}", file=file.path, line=line, hint=hint)

@@ -24,10 +24,10 @@ MAX_ID = 200
 _CACHED_VALUES = 50_000
 _EXCEL_DAY_ZERO = date(1899, 12, 30)
 
-_PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", re.ASCII)
+_PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-](?:0\d|1[0-4]):[0-5]\d", re.ASCII)
 _ANY_TIME = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)[Tt ](?P<clock>\d\d:\d\d)(?P<seconds>:\d\d)?(?:\.(?P<fraction>\d{1,9}))?"
-    r" ?(?P<offset>Z|z|UTC|[+-]\d\d(?::?\d\d)?)?",
+    r" ?(?P<offset>Z|z|UTC|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?",
     re.ASCII,
 )
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -129,7 +129,7 @@ def currency(value: str) -> str:
     if _CURRENCY.fullmatch(value):
         return value
     meant = value.strip().upper()
-    hint = f"Did you mean {meant!r}?" if _CURRENCY.fullmatch(meant) else "Write three capital letters such as GBP"
+    hint = f"Write {meant!r}" if _CURRENCY.fullmatch(meant) else "Write three capital letters such as GBP"
     raise BadValue(f"{shown(value)} is no currency code", hint)
 
 
@@ -163,7 +163,7 @@ def zone(value: str) -> str:
     if value in _zones():
         return value
     close = difflib.get_close_matches(value, _zones(), 1, 0.75)
-    hint = f"Did you mean {close[0]!r}?" if close else "Write an IANA name such as Europe/London"
+    hint = f"Write {close[0]!r}" if close else "Write an IANA name such as Europe/London"
     raise BadValue(f"{shown(value)} is no time zone", hint)
 
 
@@ -181,8 +181,8 @@ def parse_time(value: str) -> datetime:
     text = value if _PLAIN_TIME.fullmatch(value) else _plain_time(value)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadValue(f"{shown(value)} does not exist: {error}", "Correct the day or the hour") from None
+    except ValueError:
+        raise BadValue(f"{shown(value)} does not exist", "Correct the day or the hour") from None
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise _year_out_of_range(value, moment.year)
     return moment
@@ -208,8 +208,8 @@ def calendar_date(value: str) -> str:
         raise _not_a_date(value)
     try:
         day = date.fromisoformat(value)
-    except ValueError as error:
-        raise BadValue(f"{shown(value)} does not exist: {error}", "Correct the day") from None
+    except ValueError:
+        raise BadValue(f"{shown(value)} does not exist", "Correct the day") from None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise _year_out_of_range(value, day.year)
     return value
@@ -273,6 +273,8 @@ def integer(value: str) -> int:
         return int(value)
     if re.fullmatch(r"-?\d+\.0+", value):
         raise BadValue(f"{shown(value)} has decimals", f"Write {value.partition('.')[0]}")
+    if re.fullmatch(r"-?[0-9]+", value):
+        raise BadValue(f"{shown(value)} is too large", "The largest whole number is 2147483647")
     raise BadValue(f"{shown(value)} is no whole number", "Write digits only, such as 3")
 
 
@@ -281,7 +283,9 @@ def _not_an_amount(value: str, decimals: int) -> BadValue:
         return BadValue(f"{shown(value)} has more than {decimals} decimals", "Round it, or correct the amount")
     if _SCIENTIFIC.fullmatch(value):
         return BadValue(f"{shown(value)} was rounded by a spreadsheet", "Export the column as plain numbers")
-    if re.fullmatch(r"-?[\d.,' ]+", value):
+    if re.fullmatch(r"-?[0-9]{14,}", value):
+        return BadValue(f"{shown(value)} is too large", "Amounts have at most 13 digits before the point")
+    if re.fullmatch(r"-?[0-9.,' ]*[0-9][0-9.,' ]*", value):
         return BadValue(f"{shown(value)} is no plain decimal", f"Write it like {_plain_decimal(value)}")
     return BadValue(f"{shown(value)} is no amount", "Write a plain decimal such as 22.20")
 
@@ -290,7 +294,7 @@ def _plain_decimal(value: str) -> str:
     """`1.234,50`, `1,234.50` and `1 234,5` without thousands marks; the last mark before one or two digits counts."""
     match = re.fullmatch(r"(.*)[.,](\d{1,2})", value)
     whole, fraction = (match[1], f".{match[2]}") if match else (value, "")
-    return re.sub(r"[^\d-]", "", whole) + fraction
+    return (re.sub(r"[^\d-]", "", whole) or "0") + fraction
 
 
 # JSON
@@ -363,7 +367,8 @@ def _validated_email(value: str) -> str:
 def phone(value: str, country: str | None) -> str:
     """A number in E.164. A national one is read as a number of `country`.
 
-    Numbers that are possible but not in use pass: countries reserve such ranges for fiction and for tests.
+    An international number that is possible but not in use passes: countries reserve such ranges for fiction and tests.
+    A national one does not, because a wrong guess of the country would make it another person's number.
     """
     import phonenumbers
 
@@ -371,9 +376,11 @@ def phone(value: str, country: str | None) -> str:
     region = None if value[0] in "+＋" else _region_for(value, country)
     try:
         number = phonenumbers.parse(value, region)
-    except phonenumbers.NumberParseException as error:
-        raise BadValue(f"{shown(value)} is no phone number: {error}", _PHONE_HINT) from None
+    except phonenumbers.NumberParseException:
+        raise BadValue(f"{shown(value)} is no phone number", _PHONE_HINT) from None
     _refuse_unreachable(value, number)
+    if region and not phonenumbers.is_valid_number(number):
+        raise BadValue(f"{shown(value)} is no number in use in {country}", _PHONE_HINT)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
