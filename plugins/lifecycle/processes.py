@@ -112,17 +112,17 @@ def names() -> list[str]:
     return sorted(path.stem for path in _run_folder().glob("*.json"))
 
 
-def stop(name: str, timeout: float = 15) -> bool:
+def stop(name: str, timeout: float = 10) -> bool:
     """End one service with all its children; False when there was nothing to end."""
     return bool(stop_many([name], timeout))
 
 
-def stop_all(timeout: float = 15) -> list[str]:
+def stop_all(timeout: float = 10) -> list[str]:
     """End every recorded service and name those that ran."""
     return stop_many(names(), timeout)
 
 
-def stop_many(wanted: Iterable[str], timeout: float = 15) -> list[str]:
+def stop_many(wanted: Iterable[str], timeout: float = 10) -> list[str]:
     """End several services at once: all are asked, and whoever still runs after `timeout` seconds is killed."""
     services = [service for service in map(find, wanted) if service]
     members = {service.name: _members(service) for service in services}
@@ -131,7 +131,10 @@ def stop_many(wanted: Iterable[str], timeout: float = 15) -> list[str]:
     if not wait_until(lambda: not _remaining(services, everybody), timeout):
         _signal(_remaining(services, everybody), signal.SIGKILL)
         wait_until(lambda: not _remaining(services, everybody), 5)
+    # Orphans are dead but listed until the system's first process has collected them.
+    wait_until(lambda: not any((stat := _stat(pid)) and stat.parent == 1 for pid, _ in everybody), 2)
     for service in services:
+        _reap(service.pid)
         _record(service.name).unlink(missing_ok=True)
     return [name for name, processes in members.items() if processes]
 
@@ -251,8 +254,6 @@ def _all_pids() -> list[int]:
 
 def _remaining(services: list[Service], known: set[tuple[int, str]]) -> set[tuple[int, str]]:
     """Who still runs of those known, and whom they started meanwhile."""
-    for service in services:
-        _reap(service.pid)
     late = set().union(*(_members(service) for service in services))
     return {(pid, birth) for pid, birth in known | late if birth_of(pid) == birth}
 
