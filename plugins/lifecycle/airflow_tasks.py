@@ -26,8 +26,9 @@ DATABASE_CONNECTION = "lifecycle_db"
 SENDGRID_CONNECTION = "lifecycle_sendgrid"
 TWILIO_CONNECTION = "lifecycle_twilio"
 
-# How many `send` tasks a step is mapped over: shards, never people.
-SEND_SHARDS = 2
+# `send` is mapped over shards, never over people: one for this many queued messages, and no more than eight.
+MESSAGES_PER_SHARD = 5_000
+MOST_SHARDS = 8
 
 JOURNEY_DEFAULTS: dict[str, Any] = {
     # Unpausing never mass-mails; missed days are repaired with a backfill (architecture §5).
@@ -132,26 +133,32 @@ def add_tasks(journey: Journey) -> None:
 def _step_tasks(journey: Journey, step: Step, converted: Any) -> TaskGroup:
     with TaskGroup(step.name) as group:
 
-        @task
-        def queue_messages(converted: dict[str, Any] | None, **context: Any) -> dict[str, int]:
+        @task(multiple_outputs=True)
+        def queue_messages(converted: dict[str, Any] | None, **context: Any) -> dict[str, Any]:
             # A wiped XCom changes nothing: the database knows who converted.
             converted_ids = (converted or {}).get("customer_ids", [])
-            return in_task(lambda: stages.queue_messages(run_context(journey, context), step, converted_ids))
+            counts = in_task(lambda: stages.queue_messages(run_context(journey, context), step, converted_ids))
+            return {"counts": counts, "shards": shards_for(counts.get("queued", 0))}
 
-        @task(map_index_template="shard {{ task.op_kwargs['shard'] }}")
-        def send(shard: int, **context: Any) -> dict[str, int]:
+        @task(map_index_template="shard {{ task.op_kwargs['shard']['number'] }}")
+        def send(shard: dict[str, int], **context: Any) -> dict[str, int]:
+            channel = channel_for(step)
             return in_task(
                 lambda: stages.send(
-                    run_context(journey, context), step, channel_for(step), shard=shard, shards=SEND_SHARDS
+                    run_context(journey, context), step, channel, shard=shard["number"], shards=shard["of"]
                 )
             )
 
-        chain(
-            SelectAudience(task_id="select_audience", journey=journey, step=step),
-            queue_messages(converted),
-            send.expand(shard=list(range(SEND_SHARDS))),
-        )
+        queued: Any = queue_messages(converted)
+        chain(SelectAudience(task_id="select_audience", journey=journey, step=step), queued)
+        send.expand(shard=queued["shards"])
     return group
+
+
+def shards_for(queued: int) -> list[dict[str, int]]:
+    """The shards a step's queue is sent in, such as `[{"number": 0, "of": 2}, {"number": 1, "of": 2}]`."""
+    count = min(MOST_SHARDS, max(1, -(-queued // MESSAGES_PER_SHARD)))
+    return [{"number": number, "of": count} for number in range(count)]
 
 
 def in_task(stage: Callable[[], Any]) -> Any:

@@ -204,3 +204,10 @@ create table lifecycle.send_controls (
     changed_by text not null default '',
     changed_at timestamptz not null default now()
 );
+
+-- Which data set the demo loaded. Only a database that is empty or holds this row is ever emptied by the demo.
+create table lifecycle.demo_shop (
+    is_only_row boolean primary key default true check (is_only_row),
+    fingerprint text not null,
+    loaded_at timestamptz not null default now()
+);

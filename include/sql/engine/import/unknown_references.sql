@@ -12,6 +12,7 @@
             from imported.customers as known
             where known.customer_id = customers.referred_by
         )
+    order by unknown_value
     limit 1000
 )
 union all
@@ -28,6 +29,7 @@ union all
             from imported.customers as known
             where known.customer_id = orders.customer_id
         )
+    order by unknown_value
     limit 1000
 )
 union all
@@ -44,6 +46,7 @@ union all
             from imported.orders as known
             where known.order_id = order_items.order_id
         )
+    order by unknown_value
     limit 1000
 )
 union all
@@ -60,6 +63,7 @@ union all
             from imported.customers as known
             where known.customer_id = refunds.customer_id
         )
+    order by unknown_value
     limit 1000
 )
 union all
@@ -76,6 +80,7 @@ union all
             from imported.orders as known
             where known.order_id = refunds.order_id
         )
+    order by unknown_value
     limit 1000
 )
 union all
@@ -92,6 +97,7 @@ union all
             from imported.customers as known
             where known.customer_id = reviews.customer_id
         )
+    order by unknown_value
     limit 1000
 )
 union all
@@ -108,6 +114,7 @@ union all
             from imported.orders as known
             where known.order_id = reviews.order_id
         )
+    order by unknown_value
     limit 1000
 )
 union all
@@ -124,6 +131,7 @@ union all
             from imported.customers as known
             where known.customer_id = page_views.customer_id
         )
+    order by unknown_value
     limit 1000
 )
 union all
@@ -140,6 +148,7 @@ union all
             from imported.customers as known
             where known.customer_id = carts.customer_id
         )
+    order by unknown_value
     limit 1000
 )
 union all
@@ -156,6 +165,7 @@ union all
             from imported.customers as known
             where known.customer_id = dependants.customer_id
         )
+    order by unknown_value
     limit 1000
 )
 union all
@@ -172,5 +182,6 @@ union all
             from imported.customers as known
             where known.customer_id = events.customer_id
         )
+    order by unknown_value
     limit 1000
 )
