@@ -48,7 +48,7 @@ class CsvFile:
     def _ragged(self, row: list[str], first: int, last: int) -> LifecycleError:
         what = f"The row has {_fields(len(row))}, the header has {len(self.header)}"
         if last > first:
-            hint = f"It runs to line {last}: is a quote opened in line {first} closed too late?"
+            hint = f"It runs to line {last}: perhaps a quote opened in line {first} is closed too late"
         elif len(row) > len(self.header):
             hint = "Put double quotes around a value that holds a comma"
         else:
@@ -173,7 +173,8 @@ def _missing_hint(name: str, unknown: list[str], header: list[str]) -> str:
 
 
 def _unknown_hint(name: str, known: list[str], header: list[str]) -> str:
-    close = _close(name, [word for word in known if word not in header])
+    free = [word for word in known if word not in header]
+    close = _close(name, free) or next((word for word in free if len(word) > 3 and word in name.lower()), None)
     if close:
         return f"Rename it to {close!r}"
     return "Remove it: what the contract does not know would be lost unnoticed"
@@ -264,6 +265,9 @@ def _broken(path: Path, first: int, last: int, message: str) -> LifecycleError:
         hint = 'Double every quote inside a quoted value: "5"" nail"'
         return LifecycleError("A quote inside a quoted value is not doubled", file=path, line=first, hint=hint)
     opened = _quote_line(path, first)
+    if opened is None and "field limit" in message:
+        what = f"A value is longer than {csv.field_size_limit():,} characters"
+        return LifecycleError(what, file=path, line=first, hint="Shorten it")
     if opened is None:
         return LifecycleError(f"Not CSV: {message}", file=path, line=first, hint="Export the file again")
     hint = 'Close it; a quote inside a quoted value is written twice: "5"" nail"'

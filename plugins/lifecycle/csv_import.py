@@ -13,8 +13,9 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import csv_files, csv_values, database
+from lifecycle import csv_addresses, csv_files, csv_values, database
 from lifecycle.contract import TABLES, Column
+from lifecycle.csv_columns import Parse, parser
 from lifecycle.csv_files import CsvFile
 from lifecycle.csv_values import BadValue
 from lifecycle.errors import LifecycleError
@@ -105,7 +106,7 @@ def _load(connection: Connection, file: CsvFile, shift: timedelta) -> int:
                 count += 1
     except errors.UniqueViolation as error:
         raise _duplicate(file, _record_number(error)) from None
-    except DataError as error:
+    except (DataError, errors.ProgramLimitExceeded) as error:
         raise _refused_by_postgres(file, error) from None
     return count
 
@@ -113,7 +114,7 @@ def _load(connection: Connection, file: CsvFile, shift: timedelta) -> int:
 def _parsed(file: CsvFile, shift: timedelta) -> Iterator[tuple[int, Values]]:
     """The rows as Postgres stores them, each with its line."""
     columns = [file.table.by_name[name] for name in file.header]
-    parsers = [csv_values.parser(column, shift) for column in columns]
+    parsers = [parser(column, shift) for column in columns]
     finish = _finisher(file.header)
     for line, row in file.rows():
         try:
@@ -134,14 +135,12 @@ def _finisher(header: tuple[str, ...]) -> Callable[[Values], None]:
     def finish(values: Values) -> None:
         number = values[phone_at]
         if number:
-            values[phone_at] = csv_values.phone(number, values[country_at] if country_at is not None else None)
+            values[phone_at] = csv_addresses.phone(number, values[country_at] if country_at is not None else None)
 
     return finish
 
 
-def _bad_value(
-    file: CsvFile, line: int, row: list[str], parsers: list[csv_values.Parse], bad: BadValue
-) -> LifecycleError:
+def _bad_value(file: CsvFile, line: int, row: list[str], parsers: list[Parse], bad: BadValue) -> LifecycleError:
     """The same mistake with its place; a value no column refuses by itself is the phone number."""
     name = "phone"
     for column, parse, value in zip(file.header, parsers, row, strict=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle import csv_values, database
+from lifecycle import csv_addresses, csv_values, database
 from lifecycle.contract import TABLES
 from lifecycle.csv_import import ImportSummary, import_folder
 from lifecycle.errors import LifecycleError
@@ -304,6 +304,9 @@ def test_a_national_phone_number_needs_its_country(shop: Path, country: str, say
 ORDER_HEADER = "order_id,customer_id,ordered_at,total,currency\n"
 ORDER = "A-1,1,2025-12-01T00:00:00Z,1.50,GBP\n"
 
+# Text that does not compress below what an index of Postgres can hold.
+LONG_NAME = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(1500))
+
 BAD_FILES = [
     ("orders.csv", "", "shop/orders.csv: The file is empty. Write the header row at least."),
     ("orders.csv", ORDER, "shop/orders.csv:1: Column 'order_id' is missing. The header has: A-1, 1, 2025-12-01T00:00:00Z, 1.50, GBP."),
@@ -319,6 +322,11 @@ BAD_FILES = [
     ("orders.csv", ORDER_HEADER + ORDER + "\n" + "A-2\n", "shop/orders.csv:4: The row has 1 field, the header has 5. Write an empty value as two commas in a row."),
     ("orders.csv", ORDER_HEADER + ORDER + '"A-2,1,2025-12-01T00:00:00Z,1.50,GBP\n' + ORDER * 3, "shop/orders.csv:3: The quote opened here is never closed. Close it; a quote inside a quoted value is written twice: \"5\"\" nail\"."),
     ("orders.csv", ORDER_HEADER + ORDER + '"A-2,1,2025-12-01T00:00:00Z,1.50,GBP\n' + '"A-3",1,2025-12-01T00:00:00Z,1.50,GBP\n', "shop/orders.csv:3: The quote opened here is never closed. Close it; a quote inside a quoted value is written twice: \"5\"\" nail\"."),
+    ("orders.csv", ORDER_HEADER + '"A\n2",1\n', "shop/orders.csv:2: The row has 2 fields, the header has 5. It runs to line 3: perhaps a quote opened in line 2 is closed too late."),
+    ("products.csv", f"product_id,name\nmug,Mug\ntea,{'x' * 140_000}\n", "shop/products.csv:3: A value is longer than 131,072 characters. Shorten it."),
+    ("products.csv", f'product_id,name\nmug,"Mug\n{"tea,Tea" * 30_000}\n', "shop/products.csv:2: The quote opened here is never closed. Close it; a quote inside a quoted value is written twice: \"5\"\" nail\"."),
+    ("dependants.csv", f"customer_id,name,birthday\n1,{LONG_NAME},2020-01-01\n", "shop/dependants.csv:2: Postgres refuses a value: index row size 4520 exceeds btree version 4 maximum 2704 for index \"dependants_pkey\". Correct the row."),
+    ("customers.csv", "customer_id,signed_up_at,mobile_phone\n", "shop/customers.csv:1: Unknown column 'mobile_phone'. Rename it to 'phone'."),
     ("reviews.csv", 'review_id,customer_id,order_id,rating,reviewed_at,title,body\nV-1,1,A-1,5,2025-12-01T00:00:00Z,"two\nlines","never closed\n', "shop/reviews.csv:3: The quote opened here is never closed. Close it; a quote inside a quoted value is written twice: \"5\"\" nail\"."),
     ("products.csv", 'product_id,name\nnail,"5" nail"\n', "shop/products.csv:2: A quote inside a quoted value is not doubled. Double every quote inside a quoted value: \"5\"\" nail\"."),
     ("orders.csv", ORDER_HEADER + ORDER + "A-2,1,2025-12-01T00:00:00Z,\0,GBP\n", "shop/orders.csv:3: A NUL byte. Export the file again as plain UTF-8 text."),
@@ -416,7 +424,7 @@ def test_the_usual_spellings_of_a_time_are_read(written: str, stored_as: str) ->
     ],
 )
 def test_a_phone_number_is_stored_as_e164(written: str, country: str | None, stored_as: str) -> None:
-    assert csv_values.phone(written, country) == stored_as
+    assert csv_addresses.phone(written, country) == stored_as
 
 
 @pytest.mark.parametrize(
@@ -429,4 +437,4 @@ def test_a_phone_number_is_stored_as_e164(written: str, country: str | None, sto
     ],
 )
 def test_an_email_address_has_one_spelling(written: str, stored_as: str) -> None:
-    assert csv_values.email(written) == stored_as
+    assert csv_addresses.email(written) == stored_as
