@@ -63,8 +63,9 @@ REFUSAL_CODES: dict[int, Meaning] = {
 
 _MESSAGE_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 
-# The SDK logs every request at INFO and DEBUG, with number and text.
+# The SDK logs the address of every request at INFO, the pool below it at DEBUG; that of a lookup holds the number.
 logging.getLogger("twilio").setLevel(logging.WARNING)
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 class TwilioSms:

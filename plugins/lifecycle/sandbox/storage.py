@@ -58,6 +58,8 @@ class Storage:
 
     def __init__(self, database_path: Path) -> None:
         database_path.parent.mkdir(parents=True, exist_ok=True)
+        # Names, addresses and words of people: for nobody but the owner.
+        database_path.touch(mode=0o600)
         self._connection = sqlite3.connect(database_path, check_same_thread=False, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("pragma journal_mode = wal")

@@ -1,6 +1,8 @@
 """What really leaves through the SDKs: recorded here, judged by the providers' own descriptions where those are at hand."""
 
 import json
+import logging
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +41,14 @@ SMS = {
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running_sandbox(tmp_path_factory.mktemp("sandbox") / "sandbox.sqlite") as url:
         yield url
+
+
+@pytest.fixture
+def often_switching() -> Iterator[None]:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
 
 
 def received(sandbox: str, address: str) -> dict[str, Any]:
@@ -98,7 +108,7 @@ def test_the_message_id_comes_back_from_the_callback_address(sandbox: str):
     assert received(sandbox, "+447700900998")["message_id"] == "a&b=c/ü"
 
 
-def test_a_channel_is_shared_by_threads_without_mixing_their_answers(sandbox: str):
+def test_a_channel_is_shared_by_threads_without_mixing_their_answers(sandbox: str, often_switching: None):
     channel = TwilioSms(sandbox_accounts(sandbox).twilio, status_callback=CALLBACK)
     # Twilio's test number of somebody who opted out: every second answer is a refusal.
     numbers = [number for index in range(40) for number in (f"+4477001{index:05d}", "+15005550004")]
@@ -123,3 +133,10 @@ def test_the_sdk_lists_and_fetches_what_it_sent_page_by_page(sandbox: str):
     listed = client.messages.list(to="+447700900777", page_size=2)
     assert [message.sid for message in listed] == sids[::-1]
     assert client.messages(sids[0]).fetch().body == "Hello 0"
+
+
+def test_a_lookup_does_not_log_the_number(sandbox: str, caplog: pytest.LogCaptureFixture):
+    _, client = TwilioSms(sandbox_accounts(sandbox).twilio)._clients
+    with caplog.at_level(logging.DEBUG):
+        client.messages.list(to="+447700900776", limit=1)
+    assert "447700900776" not in caplog.text

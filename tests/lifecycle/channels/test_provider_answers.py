@@ -61,7 +61,8 @@ def test_refused_credentials_burn_nobody(send: Send, status: int):
 @BOTH
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
 def test_a_provider_error_leaves_it_uncertain(send: Send, status: int):
-    assert answer_to(send, http_answer(status, "oops")).outcome == "uncertain"
+    receipt = answer_to(send, http_answer(status, "oops"))
+    assert (receipt.outcome, receipt.detail) == ("uncertain", "provider error")
 
 
 @BOTH
@@ -206,6 +207,10 @@ def test_twilio_takes_a_message_by_giving_it_a_sid():
 def test_sendgrid_takes_a_message_by_giving_it_an_id():
     receipt = answer_to(send_email, http_answer(202, "", {"x-message-id": "abc.DEF-1_2"}))
     assert receipt == Receipt("accepted", provider_id="abc.DEF-1_2", http_status=202)
+
+
+def test_sendgrids_own_sandbox_mode_is_not_taken_for_sending():
+    assert answer_to(send_email, http_answer(200, "", {"X-Message-Id": "abc"})).outcome == "uncertain"
 
 
 def test_sendgrid_names_the_field_it_refuses_but_its_words_stay_outside():

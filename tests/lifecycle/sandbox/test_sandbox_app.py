@@ -69,6 +69,12 @@ def test_every_recipient_is_a_message_of_its_own_with_its_words_filled_in(client
     assert sam["sender"] == "Shop <shop@example.com>"
 
 
+def test_of_two_tags_that_begin_alike_the_longer_one_is_filled_in(client: TestClient):
+    people = person("aiko@example.com", "m1", **{"-name": "short", "-name-": "long"})
+    client.post("/v3/mail/send", json=mail(people), headers=KEY)
+    assert client.get("/messages.json").json()[0]["text"] == "Dear long"
+
+
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic YTpi"}])
 def test_a_mail_without_a_key_is_turned_away_in_sendgrids_words(client: TestClient, header: dict[str, str]):
     answer = client.post("/v3/mail/send", json=mail(), headers=header)
@@ -222,6 +228,12 @@ def test_messages_survive_a_restart(tmp_path: Path):
         with TestClient(create_app(tmp_path / "deep" / "sandbox.sqlite")) as client:
             send_sms(client)
             assert len(client.get("/messages.json").json()) == expected
+
+
+def test_what_people_were_sent_is_readable_by_the_owner_only(tmp_path: Path):
+    with TestClient(create_app(tmp_path / "sandbox.sqlite")) as client:
+        send_sms(client)
+        assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
 
 
 def test_the_request_is_kept_as_it_came(client: TestClient):

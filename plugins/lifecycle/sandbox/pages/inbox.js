@@ -35,6 +35,14 @@ function fill(message) {
   return row;
 }
 
+function add(name, more) {
+  const total = document.querySelector(`[data-total=${name}]`);
+  const count = Number(total.firstElementChild.textContent.replaceAll(",", "")) + more;
+  total.firstElementChild.textContent = count.toLocaleString("en");
+  if (name !== "sms") total.lastChild.data = ` ${name}${count === 1 ? "" : "s"}`;
+}
+
+const isFiltered = script.dataset.person || script.dataset.channel;
 const LIMIT = 40;
 let newest = Number(script.dataset.newest);
 let pause = 2000;
@@ -48,6 +56,9 @@ async function follow() {
     for (const message of arrived) {
       rows.prepend(fill(message));
       newest = message.id;
+      if (isFiltered) continue;
+      add(message.channel, 1);
+      if (message.channel === "sms") add("part", message.sms_parts);
     }
     if (arrived.length) document.getElementById("empty")?.remove();
     while (rows.children.length > 200) rows.lastElementChild.remove();
