@@ -1,4 +1,4 @@
--- The time of the newest fact, and the time zone most customers live in: what a first replay should look at.
+-- The time of the newest fact, and the zone most customers live in: where a first replay should look.
 select
     greatest(
         (select max(customers.signed_up_at) from imported.customers as customers),

@@ -1,4 +1,5 @@
--- Values that point to a row that is not there, at most 1,000 per column; the import then looks up their lines.
+-- Values that point to a row that is not there, at most 1,000 per column.
+-- The import then looks up their lines.
 (
     select distinct
         'customers' as table_name,
