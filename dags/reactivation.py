@@ -9,6 +9,7 @@ first with `lifecycle plan reactivation`.
 
 import pendulum
 from airflow.sdk import DAG
+
 from lifecycle import JOURNEY_DEFAULTS, Goal, Journey, Sms, Step, Suppress, Voucher, add_tasks, daily
 
 journey = Journey(
@@ -17,7 +18,12 @@ journey = Journey(
     steps=[
         Step("survey", segment="silent_30_days.sql", message=Sms("survey")),
         Step("contest", segment="silent_60_days.sql", message=Sms("contest")),
-        Step("coupon", segment="silent_90_days.sql", message=Sms("coupon"), voucher=Voucher(percent_off=15, valid_days=14)),
+        Step(
+            "coupon",
+            segment="silent_90_days.sql",
+            message=Sms("coupon"),
+            voucher=Voucher(percent_off=15, valid_days=14),
+        ),
     ],
     ends_with=Suppress("never_clicked.sql", channel="sms", reason="sunset"),
 )

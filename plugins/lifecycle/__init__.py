@@ -32,5 +32,7 @@ __all__ = ["JOURNEY_DEFAULTS", "Email", "Goal", "Journey", "Sms", "Step", "Suppr
 def __getattr__(name: str) -> Any:
     """Load a public name from its module on first use (PEP 562)."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'lifecycle' has no attribute {name!r}; a Dag file may import: {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'lifecycle' has no attribute {name!r}; a Dag file may import: {', '.join(__all__)}"
+        )
     return getattr(import_module(f"lifecycle.{_HOMES[name]}"), name)

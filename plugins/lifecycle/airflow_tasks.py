@@ -14,13 +14,12 @@ from typing import Any
 from airflow.sdk import DAG, BaseHook, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from lifecycle import as_of, stages
+from lifecycle import as_of, runs, segments, senders, settings, stages
 from lifecycle.channels import EmailChannel, SmsChannel
 from lifecycle.channels.accounts import SendGridAccount, TwilioAccount
 from lifecycle.errors import LifecycleError, TryAgainError
 from lifecycle.journey import Journey, Step
 from lifecycle.runs import RunContext
-from lifecycle import runs, segments, senders, settings
 
 DATABASE_CONNECTION = "lifecycle_db"
 SENDGRID_CONNECTION = "lifecycle_sendgrid"
@@ -126,32 +125,33 @@ def add_tasks(journey: Journey) -> None:
         return in_task(lambda: stages.report(run_context(journey, context)))
 
     checked, converted = check_sources(), record_conversions()
-    journey.schedule_in(zone_of(checked.operator.dag))
-    chain(checked, converted, [_step_tasks(journey, step, converted) for step in journey.steps], close_ladder(), report())
+    first: Any = checked
+    journey.schedule_in(zone_of(first.operator.dag))
+    chain(
+        checked, converted, [_step_tasks(journey, step, converted) for step in journey.steps], close_ladder(), report()
+    )
 
 
 def _step_tasks(journey: Journey, step: Step, converted: Any) -> TaskGroup:
     with TaskGroup(step.name) as group:
 
-        @task(multiple_outputs=True)
-        def queue_messages(converted: dict[str, Any] | None, **context: Any) -> dict[str, Any]:
+        @task
+        def queue_messages(converted: dict[str, Any] | None, **context: Any) -> list[dict[str, Any]]:
             # A wiped XCom changes nothing: the database knows who converted.
             converted_ids = (converted or {}).get("customer_ids", [])
             counts = in_task(lambda: stages.queue_messages(run_context(journey, context), step, converted_ids))
-            return {"counts": counts, "shards": shards_for(counts.get("queued", 0))}
+            return [{**shard, "counts": counts} for shard in shards_for(counts.get("queued", 0))]
 
-        @task(map_index_template="shard {{ task.op_kwargs['shard']['number'] }}")
-        def send(shard: dict[str, int], **context: Any) -> dict[str, int]:
-            channel = channel_for(step)
+        @task(map_index_template="shard {{ task.op_kwargs['queued']['number'] }}")
+        def send(queued: dict[str, Any], **context: Any) -> dict[str, int]:
+            shard, shards = queued["number"], queued["of"]
             return in_task(
-                lambda: stages.send(
-                    run_context(journey, context), step, channel, shard=shard["number"], shards=shard["of"]
-                )
+                lambda: stages.send(run_context(journey, context), step, channel_for(step), shard=shard, shards=shards)
             )
 
         queued: Any = queue_messages(converted)
         chain(SelectAudience(task_id="select_audience", journey=journey, step=step), queued)
-        send.expand(shard=queued["shards"])
+        send.expand(queued=queued)
     return group
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,7 @@ class AnalystSql:
 
     def _wrapped(self, wrapper: str) -> tuple[str, int]:
         template = database.statement(f"engine/segments/{wrapper}.sql")
-        before, after = template.split("{analyst_sql}")
+        before, after = template.split(":analyst_sql")
         return before + self.text() + after, len(before)
 
     def _execute(self, connection: Connection, query: str | bytes, offset: int, skipped: bool = False) -> Any:
@@ -192,7 +193,9 @@ def _check_statement(file: AnalystSql, text: str) -> None:
     statement = statements[0]
     if not isinstance(statement, exp.Query):
         kind = statement.key.upper()
-        raise file.wrong(f"The statement is {kind}, not SELECT", "A segment only reads: write one SELECT", _first_line(text))
+        raise file.wrong(
+            f"The statement is {kind}, not SELECT", "A segment only reads: write one SELECT", _first_line(text)
+        )
     _check_nothing_writes(file, statement)
     _check_tables(file, statement)
     _check_select_list(file, statement)
@@ -251,7 +254,7 @@ def _second_statement_line(text: str) -> int | None:
     import sqlglot
 
     tokens = sqlglot.tokenize(text, dialect="postgres")
-    for token, following in zip(tokens, tokens[1:], strict=False):
+    for token, following in pairwise(tokens):
         if token.text == ";":
             return following.line
     return None

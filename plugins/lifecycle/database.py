@@ -36,7 +36,9 @@ def _make_engine(url: str) -> Engine:
     # SQLAlchemy's name for psycopg 3 is spelled out: its default for a bare URL differs between versions.
     spelled_out = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", url)
     # Parameters may be names and addresses: they never belong into an error text.
-    return create_engine(spelled_out, pool_pre_ping=True, pool_size=4, hide_parameters=True, connect_args={"connect_timeout": 10})
+    return create_engine(
+        spelled_out, pool_pre_ping=True, pool_size=4, hide_parameters=True, connect_args={"connect_timeout": 10}
+    )
 
 
 def url() -> str:

@@ -163,7 +163,8 @@ def _wait(console: Console, api: AirflowApi, wanted: set[datetime], since: datet
     failed = sorted(str(when.date()) for when in wanted if fresh[when]["state"] == "failed")
     if failed:
         raise LifecycleError(
-            f"Airflow failed the run of {', '.join(failed)}", hint=f"Open the Dag {JOURNEY} in its UI and read the task's log"
+            f"Airflow failed the run of {', '.join(failed)}",
+            hint=f"Open the Dag {JOURNEY} in its UI and read the task's log",
         )
 
 

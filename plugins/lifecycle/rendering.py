@@ -105,12 +105,14 @@ def render_page(name: str, values: dict[str, Any], locale: str | None = None) ->
 
 def template_for(stem: str, suffix: str, locale: str | None) -> Template:
     """The template in the person's language when there is one: `survey.ja.sms.j2` beats `survey.sms.j2`."""
+    from jinja2 import TemplateError
+
     folder = settings.templates_folder()
     names = [f"{stem}.{tag}{suffix}" for tag in _locale_tags(locale)] + [f"{stem}{suffix}"]
     name = next((name for name in names if (folder / name).is_file()), names[-1])
     try:
         return environment(folder).get_template(name)
-    except Exception as error:
+    except (TemplateError, UnicodeDecodeError) as error:
         raise template_error(error, folder / name) from None
 
 
@@ -130,14 +132,16 @@ def check_templates(journey: Journey, step: Step, columns: list[str]) -> None:
     Raises:
         LifecycleError: the first mistake, with file, line and hint. `columns` are the segment's.
     """
+    from jinja2 import TemplateError
+
     folder = settings.templates_folder()
     known = BASE_VARIABLES | set(columns)
     for path in template_variants(journey, step):
-        source = path.read_text(encoding="utf-8")
         try:
+            source = path.read_text(encoding="utf-8")
             tree = environment(folder).parse(source)
             environment(folder).get_template(str(path.relative_to(folder)))
-        except Exception as error:
+        except (TemplateError, UnicodeDecodeError) as error:
             raise template_error(error, path) from None
         _check_names(tree, path, known)
         _check_fields(tree, path, has_voucher=step.voucher is not None)
@@ -286,7 +290,9 @@ def _locale_tags(locale: str | None) -> list[str]:
 def _check_names(tree: nodes.Template, path: Path, known: set[str]) -> None:
     from jinja2 import meta, nodes
 
-    unknown = meta.find_undeclared_variables(tree) - known - {"range", "namespace", "dict", "cycler", "joiner", "lipsum"}
+    unknown = (
+        meta.find_undeclared_variables(tree) - known - {"range", "namespace", "dict", "cycler", "joiner", "lipsum"}
+    )
     for node in tree.find_all(nodes.Name):
         if node.name in unknown:
             raise unknown_name("variable", node.name, sorted(known), file=path, line=node.lineno)

@@ -38,7 +38,9 @@ class RunContext:
         return as_of_module.run_day(self.as_of, self.zone)
 
 
-def for_day(journey: Journey, day: date, zone: str, *, run_type: str = "manual", today: date | None = None) -> RunContext:
+def for_day(
+    journey: Journey, day: date, zone: str, *, run_type: str = "manual", today: date | None = None
+) -> RunContext:
     """The run of a local day; with `today` the day is played as if it were today (see `RunContext.skew_days`)."""
     skew_days = (today - day).days if today else 0
     return RunContext(journey, as_of_module.midnight(day, zone), zone, run_type, skew_days)

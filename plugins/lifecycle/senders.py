@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lifecycle import settings
+from lifecycle import links, settings
 from lifecycle.channels.accounts import SendGridAccount, TwilioAccount, sandbox_accounts
 from lifecycle.channels.sendgrid_email import SendGridEmail
 from lifecycle.channels.twilio_sms import TwilioSms
@@ -20,7 +20,10 @@ def sandbox_channel(step: Step) -> EmailChannel | SmsChannel:
     from lifecycle import stack
 
     sendgrid, twilio = sandbox_accounts(settings.sandbox_url() or stack.sandbox_url())
-    return SendGridEmail(sendgrid) if step.message.channel == "email" else TwilioSms(twilio)
+    if step.message.channel == "email":
+        return SendGridEmail(sendgrid)
+    # The sandbox counts deliveries by the message id that the callback's address carries.
+    return TwilioSms(twilio, status_callback=f"{links.base_url()}/twilio/status")
 
 
 def live_channel(

@@ -64,9 +64,7 @@ def file_checks(journey: Journey) -> list[Callable[[Connection], object]]:
     """One check per step (its segment and templates) and one per goal and end file."""
 
     def of_step(step: Step) -> Callable[[Connection], object]:
-        return lambda connection: rendering.check_templates(
-            journey, step, segments.check(connection, journey, step)
-        )
+        return lambda connection: rendering.check_templates(journey, step, segments.check(connection, journey, step))
 
     return [of_step(step) for step in journey.steps] + [file.checked_columns for file in end_files(journey)]
 

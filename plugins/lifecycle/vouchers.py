@@ -27,7 +27,9 @@ class IssuedVoucher:
     expires_at: datetime
 
 
-def issue(connection: Connection, offer: Voucher, *, message_id: Any, customer_id: str, starts_at: datetime) -> IssuedVoucher:
+def issue(
+    connection: Connection, offer: Voucher, *, message_id: Any, customer_id: str, starts_at: datetime
+) -> IssuedVoucher:
     """Issue the voucher of a message, or return the one it already has."""
     issued = database.rows(
         connection,

@@ -57,7 +57,8 @@ class Diary(NamedTuple):
     def exit(self, person: str) -> str | None:
         """How the ladder ended for the person's first order."""
         found = self.connection.execute(
-            "select exit_reason from lifecycle.enrollments where customer_id = %s order by entered_at limit 1", (person,)
+            "select exit_reason from lifecycle.enrollments where customer_id = %s order by entered_at limit 1",
+            (person,),
         ).fetchone()
         return found[0] if found else "never entered"
 
@@ -70,7 +71,10 @@ class Diary(NamedTuple):
 @pytest.fixture(scope="module")
 def diary(database_url: str, sandbox_server: str) -> Iterator[Diary]:
     """120 days of the ladder: the people react on the days their names promise."""
-    with pytest.MonkeyPatch.context() as environment, psycopg.connect(plain(database_url), autocommit=True) as connection:
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        psycopg.connect(plain(database_url), autocommit=True) as connection,
+    ):
         environment.setenv("LIFECYCLE_SANDBOX_URL", sandbox_server)
         sandbox = SandboxClient(sandbox_server)
         sandbox.clear()

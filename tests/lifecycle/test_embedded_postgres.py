@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lifecycle import embedded_postgres, processes
+from lifecycle import embedded_postgres, postgres_binaries, processes
 from lifecycle.errors import LifecycleError
 
 
@@ -176,10 +176,10 @@ def test_folders_above_keep_their_permissions(tmp_path, monkeypatch):
     above = tmp_path / "private"
     above.mkdir(mode=0o700)
     monkeypatch.setenv("LIFECYCLE_HOME", str(above / "home"))
-    before = folders_above(above / "home") | folders_above(embedded_postgres.SYSTEM_FOLDER)
+    before = folders_above(above / "home") | folders_above(postgres_binaries.SYSTEM_FOLDER)
     try:
         embedded_postgres.ensure_running()
-        after = folders_above(above / "home") | folders_above(embedded_postgres.SYSTEM_FOLDER)
+        after = folders_above(above / "home") | folders_above(postgres_binaries.SYSTEM_FOLDER)
         assert after == before
     finally:
         embedded_postgres.remove()

@@ -13,7 +13,7 @@ import yaml
 
 from lifecycle import as_of, database
 from lifecycle.analyst_sql import AnalystSql
-from tests.conftest import PROJECT, plain
+from tests.conftest import PROJECT
 from tests.shop import Shop, noon
 
 CASES = PROJECT / "tests" / "sql" / "journeys"
@@ -86,7 +86,9 @@ def _enroll(connection: psycopg.Connection[Any], customer_id: str, anchor: str, 
     )
 
 
-def _message(connection: psycopg.Connection[Any], customer_id: str, anchor: str, step: str, day: Any, **more: Any) -> None:
+def _message(
+    connection: psycopg.Connection[Any], customer_id: str, anchor: str, step: str, day: Any, **more: Any
+) -> None:
     values = {"journey": "reactivation", "send_state": "accepted", "reason": None, **more}
     run_id = _run(connection, values["journey"], day)
     connection.execute(
@@ -94,7 +96,14 @@ def _message(connection: psycopg.Connection[Any], customer_id: str, anchor: str,
         "template, template_sha, send_state, reason) "
         "values (lifecycle.dedupe_key(%(journey)s, %(step)s, %(customer_id)s, %(anchor)s), %(run_id)s, %(journey)s, "
         "%(step)s, %(customer_id)s, %(anchor)s, %(as_of)s, 'sms', %(step)s, '', %(send_state)s, %(reason)s)",
-        {**values, "customer_id": customer_id, "anchor": anchor, "step": step, "as_of": _midnight(day), "run_id": run_id},
+        {
+            **values,
+            "customer_id": customer_id,
+            "anchor": anchor,
+            "step": step,
+            "as_of": _midnight(day),
+            "run_id": run_id,
+        },
     )
 
 
@@ -108,7 +117,9 @@ def _run(connection: psycopg.Connection[Any], journey: str, day: Any) -> int:
     return found[0]
 
 
-def _click(connection: psycopg.Connection[Any], customer_id: str, anchor: str, step: str, clicked_at: Any, **more: Any) -> None:
+def _click(
+    connection: psycopg.Connection[Any], customer_id: str, anchor: str, step: str, clicked_at: Any, **more: Any
+) -> None:
     is_machine = more.get("is_machine", False)
     connection.execute(
         "insert into lifecycle.engagements (message_id, customer_id, journey, step, anchor, kind, is_machine, occurred_at) "

@@ -17,7 +17,10 @@ def is_machine(method: str, headers: Mapping[str, str]) -> bool:
     """Whether an opened link says nothing about a person: HEAD, a prefetch, or a program by its own name."""
     if method != "GET":
         return True
-    if any("prefetch" in headers.get(name, "").lower() or "preview" in headers.get(name, "").lower() for name in _PREFETCH_HEADERS):
+    if any(
+        "prefetch" in headers.get(name, "").lower() or "preview" in headers.get(name, "").lower()
+        for name in _PREFETCH_HEADERS
+    ):
         return True
     agent = headers.get("user-agent", "").lower()
     return not agent or any(program in agent for program in _PROGRAMS)

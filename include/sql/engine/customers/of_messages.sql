@@ -11,4 +11,4 @@ select
     customers.timezone,
     customers.birthday
 from shop.customers as customers
-where customers.customer_id = any(cast(:customer_ids as text []))
+where customers.customer_id = any(cast(:customer_ids as text[]))

@@ -1,14 +1,14 @@
 -- Forgets everything the journeys did with the data set that is replaced.
 truncate
-    lifecycle.runs,
-    lifecycle.audiences,
-    lifecycle.enrollments,
-    lifecycle.messages,
-    lifecycle.attempts,
-    lifecycle.conversions,
-    lifecycle.consents,
-    lifecycle.suppressions,
-    lifecycle.links,
-    lifecycle.engagements,
-    lifecycle.vouchers
+lifecycle.runs,
+lifecycle.audiences,
+lifecycle.enrollments,
+lifecycle.messages,
+lifecycle.attempts,
+lifecycle.conversions,
+lifecycle.consents,
+lifecycle.suppressions,
+lifecycle.links,
+lifecycle.engagements,
+lifecycle.vouchers
 restart identity

@@ -17,4 +17,4 @@ from lifecycle.messages as messages
 inner join lifecycle.runs as runs on messages.run_id = runs.run_id
 where messages.message_id = :message_id
 on conflict (message_id, kind) where kind in ('answer', 'entry') do update
-set properties = excluded.properties, recorded_at = now()
+    set properties = excluded.properties, recorded_at = now()

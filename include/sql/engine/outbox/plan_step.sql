@@ -9,7 +9,7 @@ with due as (
         runs.as_of,
         enrollments.enrollment_id,
         enrollments.exited_at is not null
-        or audiences.customer_id = any(cast(:converted_ids as text [])) as has_converted,
+        or audiences.customer_id = any(cast(:converted_ids as text[])) as has_converted,
         contacts.address,
         contacts.address_hash,
         coalesce(contacts.has_consent, false) as has_consent,
@@ -62,17 +62,18 @@ one_per_address as (
                     order by judged.customer_id, judged.anchor
                 ) > 1
                 then 'duplicate_address'
-            when exists (
-                select 1
-                from lifecycle.messages as earlier
-                where
-                    earlier.run_id = :run_id
-                    and earlier.channel = :channel
-                    and earlier.address_hash = judged.address_hash
-                    and earlier.send_state <> 'skipped'
-                    and (earlier.step, earlier.customer_id, earlier.anchor)
-                    is distinct from (:step, judged.customer_id, judged.anchor)
-            )
+            when
+                exists (
+                    select 1
+                    from lifecycle.messages as earlier
+                    where
+                        earlier.run_id = :run_id
+                        and earlier.channel = :channel
+                        and earlier.address_hash = judged.address_hash
+                        and earlier.send_state <> 'skipped'
+                        and (earlier.step, earlier.customer_id, earlier.anchor)
+                        is distinct from (:step, judged.customer_id, judged.anchor)
+                )
                 then 'duplicate_address'
         end as final_reason
     from judged

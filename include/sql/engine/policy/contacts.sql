@@ -8,7 +8,7 @@ select
     reachable.address,
     lifecycle.address_hash(reachable.address) as address_hash,
     coalesce(latest.is_granted, reachable.opted_in_at is not null) as has_consent,
-    exists (
+    exists(
         select 1
         from lifecycle.suppressions as suppressions
         where
@@ -17,11 +17,12 @@ select
             and suppressions.lifted_at is null
     ) as is_suppressed
 from shop.customers as customers
-cross join lateral (
-    values
-    ('email', nullif(btrim(customers.email), ''), customers.email_opt_in_at),
-    ('sms', nullif(btrim(customers.phone), ''), customers.sms_opt_in_at)
-) as reachable (channel, address, opted_in_at)
+cross join
+    lateral (
+        values
+        ('email', nullif(btrim(customers.email), ''), customers.email_opt_in_at),
+        ('sms', nullif(btrim(customers.phone), ''), customers.sms_opt_in_at)
+    ) as reachable (channel, address, opted_in_at)
 left join lateral (
     select consents.is_granted
     from lifecycle.consents as consents

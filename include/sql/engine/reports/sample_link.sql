@@ -7,5 +7,5 @@ where
     and messages.send_state = 'accepted'
     and links.target_url is null
     and links.name <> 'unsubscribe'
-order by messages.as_of desc, messages.message_id
+order by messages.as_of desc, messages.message_id asc
 limit 1

@@ -1,2 +1,3 @@
 -- The run of a journey for an instant.
-select run_id from lifecycle.runs where journey = :journey and as_of = :as_of
+select run_id from lifecycle.runs
+where journey = :journey and as_of = :as_of

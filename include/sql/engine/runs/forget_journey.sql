@@ -1,35 +1,44 @@
 -- Forgets what a journey ever did, inside a rehearsal that is rolled back.
 with
 forgotten as (
-    select messages.message_id from lifecycle.messages as messages where messages.journey = :journey
+    select messages.message_id from lifecycle.messages as messages
+    where messages.journey = :journey
 ),
 
 engagements as (
-    delete from lifecycle.engagements where message_id in (select forgotten.message_id from forgotten)
+    delete from lifecycle.engagements
+    where message_id in (select forgotten.message_id from forgotten)
 ),
 
 links as (
-    delete from lifecycle.links where message_id in (select forgotten.message_id from forgotten)
+    delete from lifecycle.links
+    where message_id in (select forgotten.message_id from forgotten)
 ),
 
 vouchers as (
-    delete from lifecycle.vouchers where message_id in (select forgotten.message_id from forgotten)
+    delete from lifecycle.vouchers
+    where message_id in (select forgotten.message_id from forgotten)
 ),
 
 attempts as (
-    delete from lifecycle.attempts where message_id in (select forgotten.message_id from forgotten)
+    delete from lifecycle.attempts
+    where message_id in (select forgotten.message_id from forgotten)
 ),
 
 enrollments as (
-    delete from lifecycle.enrollments where journey = :journey
+    delete from lifecycle.enrollments
+    where journey = :journey
 ),
 
 conversions as (
-    delete from lifecycle.conversions where journey = :journey
+    delete from lifecycle.conversions
+    where journey = :journey
 ),
 
 suppressions as (
-    delete from lifecycle.suppressions where source = :journey
+    delete from lifecycle.suppressions
+    where source = :journey
 )
 
-delete from lifecycle.messages where journey = :journey
+delete from lifecycle.messages
+where journey = :journey

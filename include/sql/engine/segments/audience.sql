@@ -4,5 +4,5 @@ select
     segment.anchor::text as anchor,
     to_jsonb(segment) - 'customer_id' - 'anchor' as variables
 from (
-{analyst_sql}
+    :analyst_sql
 ) as segment

@@ -1,4 +1,5 @@
 -- The columns an analyst's file returns, without running it.
-select * from (
-{analyst_sql}
-) as described limit 0
+select described.* from (
+    :analyst_sql
+) as described
+where false

@@ -3,5 +3,5 @@ select
     ended.customer_id::text as customer_id,
     ended.anchor::text as anchor
 from (
-{analyst_sql}
+    :analyst_sql
 ) as ended

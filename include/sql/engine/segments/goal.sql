@@ -4,5 +4,5 @@ select
     goal.anchor::text as anchor,
     goal.converted_at::timestamptz as converted_at
 from (
-{analyst_sql}
+    :analyst_sql
 ) as goal

@@ -1,4 +1,4 @@
--- Whoever reacts after all is active again: lifts what the end of this journey suppressed, never a refusal (H-02, A-11).
+-- Whoever reacts after all is active again: lifts what the end of this journey suppressed, never a refusal (H-02).
 update lifecycle.suppressions as suppressions
 set lifted_at = now()
 from lifecycle.messages as messages

@@ -26,4 +26,4 @@ inner join lifecycle.contacts as contacts
         and contacts.channel = :channel
 where contacts.address_hash is not null
 on conflict (channel, address_hash, reason) do update
-set lifted_at = null, suppressed_at = now()
+    set lifted_at = null, suppressed_at = now()

@@ -1,4 +1,4 @@
--- Who got the last message of the ladder on an earlier day and never reacted to any: no more marketing SMS (J-10, A-11).
+-- Who got the last message of the ladder on an earlier day and never reacted to any: no more marketing SMS (J-10).
 -- To give people longer, ask for `messages.planned_for < as_of() - interval '7 days'`.
 -- Reads: shop.enrollments, shop.messages, shop.clicks.
 select

@@ -21,11 +21,12 @@ select
     last_seen.customer_id,
     last_order.order_id as anchor
 from last_seen
-cross join lateral (
-    select orders.order_id
-    from shop.orders as orders
-    where orders.customer_id = last_seen.customer_id
-    order by orders.ordered_at desc, orders.order_id desc
-    limit 1
-) as last_order
+cross join
+    lateral (
+        select orders.order_id
+        from shop.orders as orders
+        where orders.customer_id = last_seen.customer_id
+        order by orders.ordered_at desc, orders.order_id desc
+        limit 1
+    ) as last_order
 order by last_seen.customer_id
