@@ -31,6 +31,7 @@ _CLOCK = {
 _RANDOM = {"random", "gen_random_uuid", "uuid_generate_v4", "setseed", "random_normal"}
 _FORBIDDEN_CALLS = {"set_config", "nextval", "setval", "lastval", "currval", "dblink", "query_to_xml"}
 _FORBIDDEN_PREFIXES = ("pg_", "lo_", "dblink_", "txid_")
+_STRINGS = {"STRING", "BYTE_STRING", "HEREDOC_STRING", "NATIONAL_STRING", "UNICODE_STRING", "RAW_STRING"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class AnalystSql:
             raw = self.path.read_bytes()
         except OSError:
             raise self.wrong("The file does not exist", "Create it, or correct the name in the journey") from None
-        return _decode(raw, self).strip().rstrip(";").rstrip()
+        return _without_end(_decode(raw, self))
 
     def check(self) -> None:
         """Refuse whatever could write, look at the clock, or see more than the contract.
@@ -73,6 +74,7 @@ class AnalystSql:
         Raises:
             LifecycleError: Postgres does not understand it (unknown table, column, type), or a column is missing.
         """
+        _check_calls(self, connection)
         wrapped, offset = self._wrapped("columns")
         with database.as_reader(connection):
             cursor = self._execute(connection, wrapped, offset)
@@ -86,16 +88,28 @@ class AnalystSql:
         """The rows, in chunks through a server-side cursor, so that memory stays flat whatever the size.
 
         Shapes: audience (customer_id, anchor, variables as dict), goal (customer_id, anchor, converted_at),
-        end (customer_id, anchor). The reader's role holds only while the cursor is opened, so the caller may write
-        between chunks.
+        end (customer_id, anchor). The reader's role and timeout hold while Postgres works on the file: for opening the
+        cursor and for each chunk, so the caller may write between chunks.
+
+        Raises:
+            LifecycleError: Postgres gave up, or a row lacks a required value.
         """
         wrapped, offset = self._wrapped(self.kind)
         with database.as_reader(connection):
             self._execute(connection, f"declare analyst_rows no scroll cursor for {wrapped}", offset, skipped=True)
-        fetch = database.statement("engine/segments/fetch.sql").encode()
-        while chunk := self._execute(connection, fetch, 0).fetchall():
+        while chunk := self._next_chunk(connection):
             yield from chunk
         database.run(connection, "engine/segments/close.sql")
+
+    def _next_chunk(self, connection: Connection) -> list[tuple[Any, ...]]:
+        fetch = database.statement("engine/segments/fetch.sql").encode()
+        with database.as_reader(connection):
+            chunk = self._execute(connection, fetch, 0, skipped=True).fetchall()
+        for row in chunk:
+            for name, value in zip(REQUIRED_COLUMNS[self.kind], row, strict=False):
+                if value is None:
+                    raise self.wrong(f"A row has no {name}", "Leave such rows out in the where clause")
+        return chunk
 
     def wrong(self, what: str, hint: str, line: int | None = None, column: int | None = None) -> LifecycleError:
         """An error at a place in this file."""
@@ -140,6 +154,21 @@ def _decode(raw: bytes, file: AnalystSql) -> str:
     return text.replace("\r\n", "\n")
 
 
+def _without_end(text: str) -> str:
+    """The text without what follows its last statement: a semicolon and comments. Lines keep their numbers."""
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    try:
+        tokens = sqlglot.tokenize(text, dialect="postgres")
+    except SqlglotError:
+        return text
+    while tokens and tokens[-1].token_type.name == "SEMICOLON":
+        last = tokens.pop()
+        text = text[: last.start]
+    return text.rstrip()
+
+
 def _check_words(file: AnalystSql, text: str) -> None:
     """Rules that a look at the single words can decide."""
     import sqlglot
@@ -155,12 +184,40 @@ def _check_words(file: AnalystSql, text: str) -> None:
         line = text[: max(text.find("{{"), text.find("{%"))].count("\n") + 1
         raise file.wrong("Jinja in SQL is not rendered", "Use as_of() and plain SQL", line)
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
-        if token.token_type.name in ("STRING", "IDENTIFIER"):
+        if token.token_type.name in _STRINGS:
             continue
-        is_call = following is not None and following.text == "("
+        is_call = following is not None and following.token_type.name == "L_PAREN"
+        # A quoted name is only a name, unless it is called: "set_config"(...) works like set_config(...).
+        if token.token_type.name == "IDENTIFIER" and not is_call:
+            continue
         problem = _word_problem(token.text.lower(), is_call)
         if problem:
             raise file.wrong(*problem, token.line, token.col - len(token.text) + 1)
+    _check_escaped_names(file, tokens)
+
+
+def _check_escaped_names(file: AnalystSql, tokens: list[Any]) -> None:
+    """Refuse U&"...", whose escapes could spell any name."""
+    for word, sign, name in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        is_escaped = word.text.lower() == "u" and sign.text == "&" and name.token_type.name in ("IDENTIFIER", "STRING")
+        if is_escaped and word.end + 1 == sign.start and sign.end + 1 == name.start:
+            raise file.wrong('U&"..." hides what it names', "Write the name itself", word.line, word.col)
+
+
+def _check_calls(file: AnalystSql, connection: Connection) -> None:
+    """Refuse every function that Postgres itself calls volatile: it may act, wait, or answer differently each time."""
+    import sqlglot
+
+    tokens = sqlglot.tokenize(file.text(), dialect="postgres")
+    called = {
+        token.text if token.token_type.name == "IDENTIFIER" else token.text.lower(): token
+        for token, following in pairwise(tokens)
+        if following.token_type.name == "L_PAREN" and token.token_type.name not in _STRINGS
+    }
+    for row in database.rows(connection, "engine/segments/volatile_functions.sql", names=sorted(called)):
+        token = called[row.name]
+        hint = "Read shop.* views and use plain expressions; a function of your own must be declared stable"
+        raise file.wrong(f"{row.name}() is volatile", hint, token.line, token.col - len(token.text) + 1)
 
 
 def _word_problem(word: str, is_call: bool) -> tuple[str, str] | None:
@@ -182,17 +239,19 @@ def _check_statement(file: AnalystSql, text: str) -> None:
     from sqlglot.errors import ParseError
 
     try:
-        statements = [statement for statement in sqlglot.parse(text, dialect="postgres") if statement is not None]
+        parsed = sqlglot.parse(text, dialect="postgres")
     except ParseError as error:
         place = error.errors[0]
         what = f"This is not valid SQL near {place['highlight']!r}"
         raise file.wrong(what, "Mend the statement", place["line"], place["col"]) from None
+    # A lone semicolon between comments is no statement.
+    statements = [statement for statement in parsed if statement and not isinstance(statement, exp.Semicolon)]
     if len(statements) != 1:
         line = _second_statement_line(text)
         raise file.wrong(f"The file holds {len(statements)} statements", "Keep exactly one SELECT", line)
     statement = statements[0]
     if not isinstance(statement, exp.Query):
-        kind = statement.key.upper()
+        kind = sqlglot.tokenize(text, dialect="postgres")[0].text.upper()
         raise file.wrong(
             f"The statement is {kind}, not SELECT", "A segment only reads: write one SELECT", _first_line(text)
         )
@@ -217,7 +276,9 @@ def _check_tables(file: AnalystSql, statement: Any) -> None:
             continue
         if table.db.lower() != "shop":
             what = f"{table.sql(dialect='postgres', comments=False).split(' AS ')[0]} is not part of the contract"
-            raise file.wrong(what, f"Read shop.* views only, such as shop.{table.name}", *_place(table))
+            raise file.wrong(
+                what, f"Read shop.* views only, such as shop.{table.name}", *_place(table.args.get("db") or table)
+            )
 
 
 def _check_select_list(file: AnalystSql, statement: Any) -> None:
@@ -227,6 +288,8 @@ def _check_select_list(file: AnalystSql, statement: Any) -> None:
         if not isinstance(star.parent, exp.Count):
             raise file.wrong("select * hides which columns are used", "Name the columns", *_place(star))
     names = [name.lower() for name in statement.named_selects]
+    if "" in names:
+        raise file.wrong(f"Column {names.index('') + 1} has no name", "Name it, as in count(*) as orders")
     for name in REQUIRED_COLUMNS[file.kind]:
         if name not in names:
             raise file._missing_column(name, names)

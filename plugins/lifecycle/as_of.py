@@ -43,12 +43,15 @@ def parse_day(text: str) -> date:
     """A day as people type it, `2026-03-31`.
 
     Raises:
-        LifecycleError: it is no such date.
+        LifecycleError: it is no such date, or in no year that a shop has to do with.
     """
     try:
-        return date.fromisoformat(text.strip())
+        day = date.fromisoformat(text.strip())
     except ValueError:
         raise LifecycleError(f"{text!r} is not a day", hint="Write it as 2026-03-31") from None
+    if not 1970 <= day.year <= 2200:
+        raise LifecycleError(f"{text!r} is too far away", hint="Give a day between 1970 and 2200")
+    return day
 
 
 def days_between(first: date, last: date) -> list[date]:

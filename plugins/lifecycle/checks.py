@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from lifecycle import database, journeys, stages
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import LifecycleError, TryAgainError
 
 
 def problems(journey_name: str | None = None) -> list[LifecycleError]:
-    """What is wrong, one error per file that breaks its contract; an empty list means all is well."""
+    """What is wrong, one error per file that breaks its contract; an empty list means all is well.
+
+    Raises:
+        LifecycleError: the files cannot be checked, because Postgres is away or was never migrated.
+    """
+    with database.transaction() as connection:
+        database.require_schema(connection)
     found: list[LifecycleError] = []
     for name in [journey_name] if journey_name else journeys.names():
         try:
@@ -25,8 +31,9 @@ def _problems_of_files(declared: journeys.Declared) -> list[LifecycleError]:
         # A transaction each: Postgres ends the one in which a statement was refused.
         try:
             with database.transaction() as connection:
-                database.require_schema(connection)
                 check(connection)
+        except TryAgainError:
+            raise
         except LifecycleError as error:
             found.append(error)
     return found

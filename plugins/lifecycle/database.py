@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lifecycle import settings
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import LifecycleError, TryAgainError
 
 if TYPE_CHECKING:
     from psycopg import Connection as PsycopgConnection
@@ -32,13 +32,21 @@ def _engine(url: str) -> Engine:
 
 def _make_engine(url: str) -> Engine:
     from sqlalchemy import create_engine
+    from sqlalchemy.exc import ArgumentError
 
     # SQLAlchemy's name for psycopg 3 is spelled out: its default for a bare URL differs between versions.
-    spelled_out = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", url)
-    # Parameters may be names and addresses: they never belong into an error text.
-    return create_engine(
-        spelled_out, pool_pre_ping=True, pool_size=4, hide_parameters=True, connect_args={"connect_timeout": 10}
-    )
+    spelled_out, is_postgres = re.subn(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", url)
+    try:
+        if not is_postgres:
+            raise ValueError
+        # Parameters may be names and addresses: they never belong into an error text.
+        return create_engine(
+            spelled_out, pool_pre_ping=True, pool_size=4, hide_parameters=True, connect_args={"connect_timeout": 10}
+        )
+    except (ArgumentError, ValueError):
+        # The text holds a password: not even the part that is wrong is shown.
+        hint = "Write it as postgresql://user:password@host:port/name"
+        raise LifecycleError("LIFECYCLE_DATABASE_URL is not the address of a Postgres", hint=hint) from None
 
 
 def url() -> str:
@@ -56,23 +64,30 @@ def transaction() -> Iterator[Connection]:
     """One transaction on the lifecycle database; commits at the end, rolls back on any error.
 
     Raises:
-        LifecycleError: Postgres cannot be reached, or the schema was never migrated.
+        TryAgainError: Postgres cannot be reached, or went away.
     """
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError, OperationalError
 
     engine = _engine(url())
     try:
         connection = engine.connect()
     except OperationalError as error:
         raise _unreachable(error) from None
-    with connection, connection.begin():
-        yield connection
+    try:
+        with connection, connection.begin():
+            yield connection
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise _unreachable(error) from None
+        raise
 
 
-def _unreachable(error: Exception) -> LifecycleError:
+def _unreachable(error: Exception) -> TryAgainError:
     first_line = str(getattr(error, "orig", error)).strip().splitlines()[0]
-    where = re.sub(r"//[^@/]*@", "//", settings.database_url() or "the embedded Postgres")
-    return LifecycleError(
+    # A password may hold @ and /, and may also stand behind the question mark.
+    where = re.sub(r"//.*@|\?.*", lambda match: "//" if match[0].startswith("//") else "", settings.database_url())
+    where = where or "the embedded Postgres"
+    return TryAgainError(
         f"Postgres is not reachable at {where}: {first_line}",
         hint="Start it, or correct LIFECYCLE_DATABASE_URL (unset it to use the embedded Postgres)",
     )

@@ -56,10 +56,10 @@ class Voucher:
 
     def __post_init__(self) -> None:
         """Refuse values that no shop means."""
-        if not 1 <= self.percent_off <= 100:
-            raise _declared_wrong(f"Voucher percent_off={self.percent_off}", "Give a whole number from 1 to 100")
-        if not 1 <= self.valid_days <= 3660:
-            raise _declared_wrong(f"Voucher valid_days={self.valid_days}", "Give a number of days from 1 to 3660")
+        if not _is_whole(self.percent_off, 1, 100):
+            raise _declared_wrong(f"Voucher percent_off={self.percent_off!r}", "Give a whole number from 1 to 100")
+        if not _is_whole(self.valid_days, 1, 3660):
+            raise _declared_wrong(f"Voucher valid_days={self.valid_days!r}", "Give a number of days from 1 to 3660")
 
 
 @dataclass(frozen=True)
@@ -170,12 +170,23 @@ class Journey:
             )
 
     def _check_numbers(self) -> None:
-        if not 0 <= self.holdout_percent <= 50:
-            raise self._wrong(f"has holdout_percent={self.holdout_percent}", "Give a whole number from 0 to 50")
+        if not _is_whole(self.holdout_percent, 0, 50):
+            raise self._wrong(f"has holdout_percent={self.holdout_percent!r}", "Give a whole number from 0 to 50")
         if self.entry not in ("none", "at_their_age"):
             raise self._wrong(f"has entry={self.entry!r}", 'Give "none" or "at_their_age"')
-        if self.goal and not 1 <= self.goal.within_days <= 365:
-            raise self._wrong(f"has a goal within_days={self.goal.within_days}", "Give a number of days from 1 to 365")
+        if self.goal and not _is_whole(self.goal.within_days, 1, 365):
+            raise self._wrong(
+                f"has a goal within_days={self.goal.within_days!r}", "Give a number of days from 1 to 365"
+            )
+        self._check_end()
+
+    def _check_end(self) -> None:
+        end = self.ends_with
+        if end and end.channel not in ("email", "sms"):
+            raise self._wrong(f"ends with the channel {end.channel!r}", 'Give "email" or "sms"')
+        # A refusal is kept under this reason and is never lifted by a click; the end of a journey is.
+        if end and (not _NAME.fullmatch(end.reason) or end.reason == "unsubscribed"):
+            raise self._wrong(f"ends with the reason {end.reason!r}", 'Give a short word of your own, such as "sunset"')
 
     def _wrong(self, what: str, hint: str) -> LifecycleError:
         return LifecycleError(f"Journey {self.name!r} {what}", hint=hint, file=self.file, line=self.line)
@@ -190,8 +201,13 @@ def unknown_name(
     return LifecycleError(f"There is no {noun} {name!r}", hint=hint, file=file, line=line)
 
 
+def _is_whole(value: object, least: int, most: int) -> bool:
+    """Whether a value is a whole number in a range; True and 2.5 are none, whatever Python says."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
 def _require_name(noun: str, name: str, journey: Journey) -> None:
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise LifecycleError(
             f"The {noun} name {name!r} is not usable",
             hint="Use small letters, digits and _, starting with a letter",
@@ -216,7 +232,8 @@ def _inside(folder: Path, file_name: str, journey: Journey) -> Path:
 def _require_file(path: Path, journey: Journey) -> None:
     if path.is_file():
         return
-    neighbours = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    alike = "*" + "".join(path.suffixes)
+    neighbours = [entry.name for entry in path.parent.glob(alike)] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, neighbours, n=1)
     raise LifecycleError(
         f"Journey {journey.name!r} names {settings_relative(path)}, which does not exist",

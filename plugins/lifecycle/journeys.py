@@ -31,10 +31,9 @@ def load(name: str) -> Declared:
     Raises:
         LifecycleError: there is no such Dag file, or it does not load; the line says what to mend.
     """
-    path = settings.dags_folder() / f"{name}.py"
-    if not path.is_file() or "/" in name:
+    if name not in names():
         raise unknown_name("journey", name, names())
-    return load_file(path)
+    return load_file(settings.dags_folder() / f"{name}.py")
 
 
 def load_all() -> list[Declared]:
@@ -61,7 +60,7 @@ def load_file(path: Path) -> Declared:
         raise
     except SyntaxError as error:
         raise LifecycleError(f"Not valid Python: {error.msg}", hint="Mend it", file=path, line=error.lineno) from None
-    except Exception as error:  # noqa: BLE001 - whatever a Dag file raises becomes its one line
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a Dag file raises becomes its one line
         raise _failed_while_loading(path, error) from None
     journey = _only([value for value in namespace.values() if isinstance(value, Journey)], path)
     if not journey.zone:
@@ -77,7 +76,7 @@ def _only(found: list[Journey], path: Path) -> Journey:
     return found[0]
 
 
-def _failed_while_loading(path: Path, error: Exception) -> LifecycleError:
+def _failed_while_loading(path: Path, error: BaseException) -> LifecycleError:
     """The Dag file's own line in the traceback, which is where a person has to look."""
     line, step = None, error.__traceback__
     while step:

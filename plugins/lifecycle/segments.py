@@ -42,14 +42,12 @@ def audience(connection: Connection, journey: Journey, step: Step) -> Iterator[A
     """The people a checked segment picks at the transaction's `as_of()`, before any policy.
 
     Raises:
-        LifecycleError: a row has no customer or anchor, or comes twice.
+        LifecycleError: a row has no customer or anchor, or comes twice; or Postgres gave up.
     """
     file = segment_of(journey, step)
     seen: set[tuple[str, str]] = set()
     for row in file.stream(connection):
         person = AudienceRow(*row)
-        if person.customer_id is None or person.anchor is None:
-            raise file.wrong("A row has no customer_id or anchor", "Leave such rows out in the where clause")
         if person[:2] in seen:
             raise repeated_row(file, person)
         seen.add(person[:2])
