@@ -113,7 +113,21 @@ def import_command(folder: Path, replace: bool, shift_to_today: bool) -> None:
 
     database.migrate()
     summary = csv_import.import_folder(folder, replace=replace, shift_to_today=shift_to_today)
-    click.echo(str(summary))
+    for table, count in summary.rows.items():
+        if count:
+            click.echo(f"{count:>10,}  {table}")
+    click.echo(f"{sum(summary.rows.values()):>10,}  rows in {summary.seconds:.1f} s", err=True)
+    _import_notes(summary)
+
+
+def _import_notes(summary: Any) -> None:
+    """What a person should know before the first replay."""
+    if summary.newest_at:
+        click.echo(f"newest fact: {summary.newest_at:%Y-%m-%d %H:%M %Z}", err=True)
+    if summary.shifted_days:
+        click.echo(f"all times moved by {summary.shifted_days} days", err=True)
+    if summary.ignored:
+        click.echo(f"not part of the contract, left alone: {', '.join(summary.ignored)}", err=True)
 
 
 # --- journeys ---------------------------------------------------------------------------------------------------------

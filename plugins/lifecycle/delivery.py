@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle import database, links, outbox, rendering, vouchers
 from lifecycle.channels import OutgoingEmail, OutgoingSms, Receipt
-from lifecycle.errors import TryAgainError
+from lifecycle.errors import LifecycleError, TryAgainError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
@@ -36,7 +36,9 @@ def send(
 
     Raises:
         TryAgainError: the provider could not be reached or asked to wait; what is left stays queued for a retry.
+        LifecycleError: a template does not load; nothing was claimed.
     """
+    rendering.require_ready(context.journey, step)
     with database.transaction() as connection:
         outbox.expire_leases(connection)
     counts: Counter[str] = Counter()
@@ -83,8 +85,10 @@ def _render_chunk(
         people = customers(connection, [row.customer_id for row in claimed])
         for row in claimed:
             try:
-                message = _render_one(connection, context, step, row, people[row.customer_id])
-            except rendering.UnrenderableError as error:
+                # Whoever was erased since the claim is a stranger by now, and the words have to do without a name.
+                person = people.get(row.customer_id, rendering.Customer(row.customer_id))
+                message = _render_one(connection, context, step, row, person)
+            except (rendering.UnrenderableError, LifecycleError) as error:
                 log.warning("message %s cannot be rendered: %s", row.message_id, error)
                 outbox.settle_unrenderable(connection, row, str(error), started_at=started_at)
                 counts["skipped: template_error"] += 1
@@ -129,12 +133,16 @@ def _provider(step: Step) -> str:
 
 
 def _require_empty_queue(context: RunContext, step: Step, counts: Counter[str], *, shard: int, shards: int) -> None:
-    """Whoever must be tried again stays queued; the failure makes Airflow (or a person) try again."""
-    if not counts["retry"]:
-        return
+    """Whoever must be tried again stays queued; the failure makes Airflow (or a person) try again.
+
+    That holds for whom the provider asked to wait longer than this task's last retry lies back: a send that finds only
+    them is not done.
+    """
     with database.transaction() as connection:
         left = outbox.waiting(connection, context.journey, step, shard=shard, shards=shards)
+    if not counts["retry"] and not left.postponed:
+        return
     raise TryAgainError(
-        f"{left} messages of {context.journey.name}/{step.name} still wait: {_provider(step)} did not take them",
+        f"{left.waiting} messages of {context.journey.name}/{step.name} still wait: {_provider(step)} did not take them",
         hint="They stay queued and nobody is sent twice: run the task again when the provider answers",
     )

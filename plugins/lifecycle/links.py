@@ -104,10 +104,12 @@ def _targets(path: Path) -> dict[str, str]:
 
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError):
+    except (OSError, ValueError, yaml.YAMLError):
         raise LifecycleError(
             "The list of link targets cannot be read", hint="Write name: https://...", file=path
         ) from None
+    if not isinstance(loaded, dict):
+        raise LifecycleError("The list of link targets is no list of names", hint="Write name: https://...", file=path)
     for name, address in loaded.items():
         if not str(address).startswith("https://"):
             raise LifecycleError(f"The link {name!r} does not start with https://", hint="Correct it", file=path)

@@ -78,12 +78,12 @@ def claim(
     )
 
 
-def waiting(connection: Connection, journey: Journey, step: Step, *, shard: int, shards: int) -> int:
-    """How many messages of a shard are still queued, for example for a retry."""
+def waiting(connection: Connection, journey: Journey, step: Step, *, shard: int, shards: int) -> Row[Any]:
+    """How many messages of a shard are still `waiting`, and how many of them are `postponed` by the provider alone."""
     found = database.rows(
         connection, "engine/outbox/waiting.sql", journey=journey.name, step=step.name, shard=shard, shards=shards
     )
-    return found[0].waiting
+    return found[0]
 
 
 def settle(connection: Connection, claimed: Row[Any], receipt: Receipt, *, provider: str, started_at: datetime) -> bool:

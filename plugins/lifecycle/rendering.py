@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from functools import lru_cache
@@ -21,11 +21,13 @@ from lifecycle.journey import unknown_name
 from lifecycle.vouchers import IssuedVoucher
 
 if TYPE_CHECKING:
-    from jinja2 import Environment, Template, nodes
+    from jinja2 import Environment, Template, Undefined, nodes
 
     from lifecycle.journey import Journey, Step
 
 MAX_BYTES = 200_000
+# With or without the mark that some editors put in front; in an SMS it would double the price.
+_ENCODING = "utf-8-sig"
 _FRONT_MATTER = re.compile(r"\A---\n(?P<lines>.*?\n)---\n", re.DOTALL)
 
 
@@ -121,7 +123,7 @@ def template_sha(journey: Journey, step: Step) -> str:
     folder = settings.templates_folder()
     files = sorted((folder / journey.name).glob(f"{step.message.template}.*")) + sorted((folder / "layouts").glob("*"))
     digest = hashlib.sha256()
-    for path in files:
+    for path in filter(Path.is_file, files):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -132,20 +134,57 @@ def check_templates(journey: Journey, step: Step, columns: list[str]) -> None:
     Raises:
         LifecycleError: the first mistake, with file, line and hint. `columns` are the segment's.
     """
-    from jinja2 import TemplateError
+    for path in template_variants(journey, step):
+        _check_template(path, journey, BASE_VARIABLES | set(columns), has_voucher=step.voucher is not None)
+
+
+def require_ready(journey: Journey, step: Step) -> None:
+    """Make sure that a step can be rendered at all, before anybody's message is claimed for it.
+
+    Raises:
+        LifecycleError: a template does not load, or nothing says where links lead to.
+    """
+    links.base_url()
+    for path in template_variants(journey, step):
+        for _ in _with_layouts(path):
+            pass
+
+
+def check_pages(journey: Journey) -> None:
+    """Refuse landing pages that cannot work; a click on their link is all that a page knows (M-04).
+
+    Raises:
+        LifecycleError: the first mistake, with file, line and hint.
+    """
+    has_voucher = any(step.voucher for step in journey.steps)
+    for path in sorted((settings.templates_folder() / journey.name).glob("*.page.html.j2")):
+        _check_template(path, journey, BASE_VARIABLES | {"is_answered"}, has_voucher=has_voucher)
+
+
+def _check_template(path: Path, journey: Journey, known: set[str], *, has_voucher: bool) -> None:
+    for file, tree in _with_layouts(path):
+        _check_names(tree, file, known)
+        _check_fields(tree, file, has_voucher=has_voucher)
+        _check_links(tree, file, journey)
+
+
+def _with_layouts(path: Path) -> Iterator[tuple[Path, nodes.Template]]:
+    """A template and everything it extends, includes or imports, each once."""
+    from jinja2 import TemplateError, meta
 
     folder = settings.templates_folder()
-    known = BASE_VARIABLES | set(columns)
-    for path in template_variants(journey, step):
+    waiting, seen = [str(path.relative_to(folder))], set()
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
         try:
-            source = path.read_text(encoding="utf-8")
-            tree = environment(folder).parse(source)
-            environment(folder).get_template(str(path.relative_to(folder)))
+            environment(folder).get_template(name)
+            tree = environment(folder).parse((folder / name).read_text(encoding=_ENCODING))
         except (TemplateError, UnicodeDecodeError) as error:
-            raise template_error(error, path) from None
-        _check_names(tree, path, known)
-        _check_fields(tree, path, has_voucher=step.voucher is not None)
-        _check_links(tree, path, journey)
+            # A layout that is missing is the mistake of the file that names it.
+            raise template_error(error, folder / name if (folder / name).is_file() else path) from None
+        yield folder / name, tree
+        waiting += [found for found in meta.find_referenced_templates(tree) if found and found not in seen]
 
 
 def template_variants(journey: Journey, step: Step) -> list[Path]:
@@ -157,11 +196,18 @@ def template_variants(journey: Journey, step: Step) -> list[Path]:
             folder.glob(f"{step.message.template}.*{suffix}")
         )
     for path in found:
-        if path.name.endswith(".email.html.j2") and "subject" not in front_matter(path.read_text(encoding="utf-8")):
+        if path.name.endswith(".email.html.j2") and not front_matter(_source(path)).get("subject"):
             raise LifecycleError(
                 "The email has no subject", hint="Start the file with ---, subject: ..., ---", file=path, line=1
             )
     return found
+
+
+def _source(path: Path) -> str:
+    try:
+        return path.read_text(encoding=_ENCODING)
+    except UnicodeDecodeError as error:
+        raise template_error(error, path) from None
 
 
 def front_matter(source: str) -> dict[str, str]:
@@ -179,6 +225,9 @@ def template_error(error: Exception, path: Path) -> LifecycleError:
     if isinstance(error, TemplateSyntaxError):
         named = Path(error.filename) if error.filename else path
         return LifecycleError(f"Template: {error.message}", hint="Mend the template", file=named, line=error.lineno)
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object[: error.start].count(b"\n") + 1
+        return LifecycleError("Template: not UTF-8", hint="Save it as UTF-8", file=path, line=line)
     if isinstance(error, TemplateNotFound):
         return LifecycleError(f"Template: {error.name} does not exist", hint="Create it or correct the name", file=path)
     return LifecycleError(f"Template: {error}", hint="Mend the template", file=path)
@@ -190,6 +239,15 @@ def environment(folder: Path) -> Environment:
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    class NeverNone(ImmutableSandboxedEnvironment):
+        """Hands templates `Empty` for None, so that neither a filter nor `~` turns it into the word None."""
+
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            return _or_empty(super().getattr(obj, attribute), attribute)
+
+        def getitem(self, obj: Any, argument: Any) -> Any:
+            return _or_empty(super().getitem(obj, argument), argument)
+
     class FrontMatterLoader(FileSystemLoader):
         """Hides the front matter in a comment, so that line numbers stay true."""
 
@@ -197,8 +255,8 @@ def environment(folder: Path) -> Environment:
             source, filename, is_fresh = super().get_source(environment, template)
             return _FRONT_MATTER.sub(_commented, source), filename, is_fresh
 
-    made = ImmutableSandboxedEnvironment(
-        loader=FrontMatterLoader(str(folder)),
+    made = NeverNone(
+        loader=FrontMatterLoader(str(folder), encoding=_ENCODING),
         undefined=StrictUndefined,
         autoescape=lambda name: bool(name and name.endswith(".html.j2")),
         finalize=_refuse_none,
@@ -207,7 +265,26 @@ def environment(folder: Path) -> Environment:
         keep_trailing_newline=False,
     )
     made.filters["day"] = _day
+    made.tests["none"] = lambda value: value is None or isinstance(value, _empty())
     return made
+
+
+@lru_cache(maxsize=1)
+def _empty() -> type[Undefined]:
+    """What templates see instead of None: false in `if` and `or`, an error as soon as it would be printed."""
+    from jinja2 import StrictUndefined
+
+    class Empty(StrictUndefined):
+        __slots__ = ()
+
+        def __bool__(self) -> bool:
+            return False
+
+    return Empty
+
+
+def _or_empty(value: Any, name: object) -> Any:
+    return _empty()(f"{name} is empty; give it a fallback with `or`") if value is None else value
 
 
 def _commented(match: re.Match[str]) -> str:
@@ -229,7 +306,8 @@ def _day(value: datetime | date, locale: str = "en") -> str:
 
 def _values(journey: Journey, recipient: Recipient, used: set[str]) -> dict[str, Any]:
     used.add(links.UNSUBSCRIBE)
-    return {**recipient.variables, **page_values(journey.name, recipient, used)}
+    columns = {name: _or_empty(value, name) for name, value in recipient.variables.items()}
+    return {**columns, **page_values(journey.name, recipient, used)}
 
 
 def page_values(journey_name: str, recipient: Recipient, used: set[str]) -> dict[str, Any]:
@@ -253,13 +331,13 @@ def page_values(journey_name: str, recipient: Recipient, used: set[str]) -> dict
 
 
 def _render(template: Template, values: dict[str, Any]) -> str:
-    from jinja2 import TemplateError
-
     try:
         text = template.render(values)
-    except (TemplateError, LifecycleError, TypeError, ValueError, ArithmeticError) as error:
+    except UnrenderableError as error:
+        raise UnrenderableError(f"{template.name}: {error}") from None
+    except Exception as error:  # noqa: BLE001 - whatever a template does to one person harms nobody else
         raise UnrenderableError(f"{template.name}: {_without_values(error)}") from None
-    if len(text.encode()) > MAX_BYTES:
+    if len(text.encode(errors="replace")) > MAX_BYTES:
         raise UnrenderableError(f"{template.name}: longer than {MAX_BYTES} bytes")
     return text
 
@@ -272,7 +350,7 @@ def _without_values(error: Exception) -> str:
 
 
 def _subject(page: Template, values: dict[str, Any]) -> str:
-    source = Path(str(page.filename)).read_text(encoding="utf-8")
+    source = Path(str(page.filename)).read_text(encoding=_ENCODING)
     # A subject is a header, not HTML: not escaped, and on one line whatever a name contains.
     line = environment(settings.templates_folder()).from_string(front_matter(source)["subject"])
     return " ".join(_render(line, values).split())
@@ -312,11 +390,23 @@ def _check_fields(tree: nodes.Template, path: Path, *, has_voucher: bool) -> Non
             raise unknown_name(f"{owner} field", node.attr, sorted(_KNOWN_FIELDS[owner]), file=path, line=node.lineno)
     for output in tree.find_all(nodes.Output):
         for node in output.nodes:
-            if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "customer":
-                _check_has_fallback(node, path)
+            _check_has_fallback(node, path)
 
 
-def _check_has_fallback(node: nodes.Getattr, path: Path) -> None:
+def _check_has_fallback(node: nodes.Node, path: Path) -> None:
+    """Look for a field that may be empty, printed as it is, through a filter or glued to something with `~`."""
+    from jinja2 import nodes
+
+    if isinstance(node, nodes.Concat):
+        for part in node.nodes:
+            _check_has_fallback(part, path)
+    elif isinstance(node, nodes.Filter) and node.name not in ("default", "d") and node.node:
+        _check_has_fallback(node.node, path)
+    elif isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "customer":
+        _check_field_has_fallback(node, path)
+
+
+def _check_field_has_fallback(node: nodes.Getattr, path: Path) -> None:
     if node.attr in _OPTIONAL_FIELDS:
         raise LifecycleError(
             f"customer.{node.attr} may be empty",

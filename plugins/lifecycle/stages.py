@@ -61,12 +61,15 @@ def check_files(connection: Connection, journey: Journey) -> None:
 
 
 def file_checks(journey: Journey) -> list[Callable[[Connection], object]]:
-    """One check per step (its segment and templates) and one per goal and end file."""
+    """One check per step (its segment and templates), one for the landing pages, one per goal and end file."""
 
     def of_step(step: Step) -> Callable[[Connection], object]:
         return lambda connection: rendering.check_templates(journey, step, segments.check(connection, journey, step))
 
-    return [of_step(step) for step in journey.steps] + [file.checked_columns for file in end_files(journey)]
+    def of_pages(_: Connection) -> None:
+        rendering.check_pages(journey)
+
+    return [*map(of_step, journey.steps), of_pages, *(file.checked_columns for file in end_files(journey))]
 
 
 def end_files(journey: Journey) -> list[AnalystSql]:

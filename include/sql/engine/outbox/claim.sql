@@ -9,6 +9,8 @@ with candidates as (
         and messages.step = :step
         and messages.send_state = 'queued'
         and (messages.retry_after is null or messages.retry_after <= now())
+        -- A run of an earlier day does not know the customers of later ones.
+        and messages.as_of <= lifecycle.as_of()
         and mod(abs(hashtext(messages.message_id::text)::bigint), :shards) = :shard
         and not exists (
             select 1
@@ -28,6 +30,7 @@ judged as (
     select
         messages.message_id,
         contacts.address,
+        contacts.address_hash,
         case
             when enrollments.exited_at is not null then 'converted'
             when contacts.address is null then 'invalid_address'
@@ -52,6 +55,8 @@ update lifecycle.messages as messages
 set
     send_state = case when judged.reason is null then 'sending' else 'skipped' end,
     reason = judged.reason,
+    -- The address may have changed since the plan; a refusal has to find the one the message went to.
+    address_hash = coalesce(judged.address_hash, messages.address_hash),
     attempt_id = gen_random_uuid(),
     attempt_count = messages.attempt_count + 1,
     lease_until = case when judged.reason is null then now() + make_interval(secs => :lease_seconds) end,

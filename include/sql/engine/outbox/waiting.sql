@@ -1,8 +1,20 @@
--- How many messages of a step still wait in the queue of a shard.
-select count(*) as waiting
+-- How many messages of a step still wait in the queue of a shard, and how many of them only because the provider asked
+-- us to: whom the kill switch holds back waits for a person.
+select
+    count(*) as waiting,
+    count(*) filter (where messages.retry_after > now() and paused.scope is null) as postponed
 from lifecycle.messages as messages
+left join lateral (
+    select controls.scope
+    from lifecycle.send_controls as controls
+    where
+        controls.state = 'paused'
+        and controls.scope in ('all', messages.channel, messages.journey)
+    limit 1
+) as paused on true
 where
     messages.journey = :journey
     and messages.step = :step
     and messages.send_state = 'queued'
+    and messages.as_of <= lifecycle.as_of()
     and mod(abs(hashtext(messages.message_id::text)::bigint), :shards) = :shard

@@ -7,4 +7,5 @@ where
     and suppressions.channel = messages.channel
     and suppressions.address_hash = messages.address_hash
     and suppressions.source = messages.journey
+    and suppressions.reason <> 'unsubscribed'
     and suppressions.lifted_at is null

@@ -1,0 +1,261 @@
+"""The product as its user starts it: one command, a real Airflow, a real Postgres, real SDKs into the sandbox.
+
+With the UCI data beside the checkout the runs are held against its independent truth; without it the made-up shop is
+used, and the same promises are held against what the segments pick.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from lifecycle.airflow_api import AirflowApi
+from tests.conftest import PROJECT
+from tests.sandbox_client import SandboxClient
+
+UCI = PROJECT.parent / "shared" / "data" / "uci"
+DAYS = 2
+STEP_DAYS = {"30": "survey", "60": "contest", "90": "coupon"}
+
+
+@dataclass
+class Demo:
+    """A demo that ran to its printed table and is still up."""
+
+    home: Path
+    environment: dict[str, str]
+    printed: str
+    connection: psycopg.Connection[Any]
+    sandbox: SandboxClient
+    api: AirflowApi
+
+    def command(self, *words: str) -> str:
+        """The output of a lifecycle command in the demo's home."""
+        return lifecycle(self.environment, *words)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the lifecycle database says."""
+        return self.connection.execute(query.encode()).fetchall()
+
+    def decided(self) -> set[tuple[date, str, str]]:
+        """Run day, step and customer of everything that was sent or skipped."""
+        return set(
+            self.rows(
+                "select run_day, step, customer_id from lifecycle.messages inner join lifecycle.runs using (run_id) "
+                "where send_state in ('accepted', 'skipped')"
+            )
+        )
+
+    def wait_for_runs(self, since: datetime) -> list[dict[str, Any]]:
+        """The Dag's runs, when none of them is queued or running any more and all began again."""
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline:
+            runs = self.api.dag_runs("reactivation")
+            if all(run["state"] in ("success", "failed") and _began(run) >= since for run in runs):
+                return runs
+            time.sleep(0.5)
+        raise AssertionError(f"runs did not end: {[(run['dag_run_id'], run['state']) for run in runs]}")
+
+
+def lifecycle(environment: dict[str, str], *words: str) -> str:
+    """Run the installed command line and return what it printed."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "lifecycle.cli", *words],
+        env=environment,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
+def _began(run: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat((run["start_date"] or "1970-01-01T00:00:00+00:00").replace("Z", "+00:00"))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`bin/demo` for two days; everything it started is stopped at the end, and that is checked."""
+    home = tmp_path_factory.mktemp("demo")
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(("LIFECYCLE_", "AIRFLOW"))}
+    environment = outer | {"LIFECYCLE_HOME": str(home), "COLUMNS": "120"}
+    data = ["--data", str(UCI), "--shift-to-today"] if UCI.is_dir() else []
+    try:
+        printed = lifecycle(environment, "demo", "--days", str(DAYS), *data)
+        airflow = re.search(r"Airflow\s+(\S+)\s+\(login (\S+) / (\S+)\)", printed)
+        inbox = re.search(r"Sandbox inbox\s+(\S+)", printed)
+        assert airflow, printed
+        assert inbox, printed
+        with psycopg.connect(lifecycle(environment, "db", "url").strip(), autocommit=True) as connection:
+            yield Demo(home, environment, printed, connection, SandboxClient(inbox[1]), AirflowApi(*airflow.groups()))
+    finally:
+        pids = _pids_under(home)
+        lifecycle(environment, "down")
+        assert pids, "the demo ran no process at all"
+        assert not _pids_under(home), "something that the demo started is still running"
+        _remove_database(environment)
+
+
+def _pids_under(home: Path) -> set[int]:
+    """Every process whose environment names the home, the test itself and its zombies aside."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"LIFECYCLE_HOME={home}\0".encode() in environment + b"\0" and int(folder.name) != os.getpid():
+            found.add(int(folder.name))
+    return found
+
+
+def _remove_database(environment: dict[str, str]) -> None:
+    code = "from lifecycle import embedded_postgres; embedded_postgres.remove()"
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=PROJECT, check=True)
+
+
+def test_the_table_adds_up_and_agrees_with_what_arrived(demo: Demo) -> None:
+    printed = re.findall(r"│ (\d{4}-\d\d-\d\d) │\s+(\d+) │\s+(\d+) │\s+(\d+) │", demo.printed)
+    assert len(printed) == DAYS
+    assert all(int(due) == int(sent) + int(skipped) for _, due, sent, skipped in printed)
+    assert sum(int(sent) for *_, sent, _ in printed) == len(demo.sandbox.messages()) > 0
+
+
+def test_what_was_sent_or_skipped_is_exactly_who_was_due(demo: Demo) -> None:
+    days = {day for (day,) in demo.rows("select run_day from lifecycle.runs")}
+    assert len(days) == DAYS
+    assert {decision for decision in demo.decided() if decision[0] in days} == _truth(demo, days)
+
+
+def _truth(demo: Demo, days: set[date]) -> set[tuple[date, str, str]]:
+    if UCI.is_dir():
+        shift = datetime.now(timezone.utc).date() - timedelta(days=1) - date(2011, 12, 9)
+        with (UCI / "truth" / "ladder_members.csv").open() as file:
+            members = [
+                (date.fromisoformat(row["run_day"]) + shift, STEP_DAYS[row["step_days"]], row["customer_id"])
+                for row in csv.DictReader(file)
+            ]
+        return {member for member in members if member[0] in days}
+    printed = demo.command(
+        "replay", "reactivation", "--no-policy", "--format", "csv", "--from", str(min(days)), "--to", str(max(days))
+    )
+    rows = csv.DictReader(printed.splitlines())
+    return {(date.fromisoformat(row["run_day"]), row["step"], row["customer_id"]) for row in rows}
+
+
+def test_the_three_addresses_answer(demo: Demo) -> None:
+    from urllib.request import Request, urlopen
+
+    landing = re.search(r"Landing page\s+(\S+)", demo.printed)
+    assert landing, demo.printed
+    phone = Request(landing[1], headers={"User-Agent": "Mozilla/5.0 (iPhone) Mobile Safari"})
+    with urlopen(phone) as answer:
+        assert answer.status == 200
+    with urlopen(demo.sandbox.url) as answer:
+        assert b"<html" in answer.read()
+    clicks = demo.rows("select count(*) from lifecycle.engagements where kind = 'click' and not is_machine")
+    assert clicks == [(1,)]
+
+
+def test_clearing_tasks_and_running_the_days_again_sends_nothing_twice(demo: Demo) -> None:
+    before, decided = _arrivals(demo), demo.decided()
+    days = sorted(run["logical_date"] for run in demo.api.dag_runs("reactivation"))
+    cleared = datetime.now(timezone.utc)
+    run_ids = [run["dag_run_id"] for run in demo.api.dag_runs("reactivation")]
+    demo.api.clear_task("reactivation", run_ids[0], ["survey.send"])
+    demo.api.clear_task("reactivation", run_ids[1], ["survey.queue_messages"], downstream=True)
+    _wait_until_idle(demo)
+    again = datetime.now(timezone.utc)
+    assert again > cleared
+    demo.api.create_backfill("reactivation", days[0], days[-1], reprocess_behavior="completed")
+    assert {run["state"] for run in demo.wait_for_runs(again)} == {"success"}
+    assert _arrivals(demo) == before
+    assert demo.decided() == decided
+
+
+def _arrivals(demo: Demo) -> Counter[str]:
+    return Counter(message["to_address"] for message in demo.sandbox.messages())
+
+
+def _wait_until_idle(demo: Demo) -> None:
+    deadline = time.monotonic() + 120
+    while any(run["state"] not in ("success", "failed") for run in demo.api.dag_runs("reactivation")):
+        assert time.monotonic() < deadline, "cleared tasks did not end"
+        time.sleep(0.5)
+
+
+def test_record_conversions_hands_ids_to_the_steps_and_every_other_task_counts(demo: Demo) -> None:
+    values = [
+        (entry["task_id"], entry["value"])
+        for entry in demo.api.xcom_entries("reactivation")
+        if entry["key"] == "return_value"
+    ]
+    converted = [value for task, value in values if task == "record_conversions"]
+    assert converted
+    assert all(set(value) == {"as_of", "converted", "customer_ids"} for value in converted)
+    assert all(value["converted"] == len(value["customer_ids"]) for value in converted)
+    assert {task for task, _ in values} >= {"check_sources", "survey.select_audience", "survey.send", "report"}
+
+
+def test_no_name_address_or_message_stands_in_xcom_logs_or_rendered_fields(demo: Demo) -> None:
+    secrets = _personal_data(demo)
+    assert len(secrets) > 100
+    places = _what_airflow_keeps(demo) | _what_is_logged(demo)
+    assert len(places) > 20
+    for place, text in places.items():
+        leaked = [secret for secret in secrets if secret in text]
+        assert not leaked, f"{len(leaked)} leaks in {place}"
+
+
+def _personal_data(demo: Demo) -> set[str]:
+    """Addresses and names of everybody who was due, and the words of every message."""
+    people = demo.rows(
+        "select distinct first_name, last_name, email, phone from imported.customers "
+        "inner join lifecycle.audiences using (customer_id)"
+    )
+    # A name of a few letters is a word of any log: whole names are looked for.
+    names = {f"{first} {last}" if last else first for first, last, *_ in people if first}
+    addresses = {address for *_, email, phone in people for address in (email, phone) if address}
+    return (
+        {name for name in names if len(name) > 7} | addresses | {message["text"] for message in demo.sandbox.messages()}
+    )
+
+
+def _what_airflow_keeps(demo: Demo) -> dict[str, str]:
+    base = lifecycle(demo.environment, "db", "url").strip().rsplit("/", 1)[0]
+    kept = {}
+    with psycopg.connect(f"{base}/airflow") as airflow:
+        for table in ("xcom", "rendered_task_instance_fields", "log", "task_instance", "dag_run"):
+            rows = airflow.execute(f"select row_to_json(t)::text from {table} as t".encode()).fetchall()
+            kept[f"table {table}"] = "\n".join(row for (row,) in rows)
+    assert all(kept.values())
+    return kept
+
+
+def _what_is_logged(demo: Demo) -> dict[str, str]:
+    folders = [demo.home / "logs", demo.home / "airflow" / "logs"]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {str(path): path.read_text(encoding="utf-8", errors="replace") for path in files}
+
+
+def test_a_second_demo_reuses_everything_and_sends_nothing(demo: Demo) -> None:
+    before = _arrivals(demo)
+    data = ["--data", str(UCI), "--shift-to-today"] if UCI.is_dir() else []
+    printed = demo.command("demo", "--days", str(DAYS), *data)
+    assert "Airflow " in printed
+    assert _arrivals(demo) == before
