@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlglot
+import sqlglot.errors
 from sqlglot import exp
 
 from lifecycle import database, settings
