@@ -139,6 +139,7 @@ def _require_empty_queue(context: RunContext, step: Step, counts: Counter[str], 
     them is not done.
     """
     with database.transaction() as connection:
+        database.set_as_of(connection, context.as_of, context.zone)
         left = outbox.waiting(connection, context.journey, step, shard=shard, shards=shards)
     if not counts["retry"] and not left.postponed:
         return

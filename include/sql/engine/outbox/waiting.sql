@@ -2,16 +2,17 @@
 -- us to: whom the kill switch holds back waits for a person.
 select
     count(*) as waiting,
-    count(*) filter (where messages.retry_after > now() and paused.scope is null) as postponed
+    count(*) filter (
+        where messages.retry_after > now()
+        and not exists (
+            select 1
+            from lifecycle.send_controls as controls
+            where
+                controls.state = 'paused'
+                and controls.scope in ('all', messages.channel, messages.journey)
+        )
+    ) as postponed
 from lifecycle.messages as messages
-left join lateral (
-    select controls.scope
-    from lifecycle.send_controls as controls
-    where
-        controls.state = 'paused'
-        and controls.scope in ('all', messages.channel, messages.journey)
-    limit 1
-) as paused on true
 where
     messages.journey = :journey
     and messages.step = :step

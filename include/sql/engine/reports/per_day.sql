@@ -1,4 +1,5 @@
 -- One row per run day and step: due, sent, and every other outcome with its reason.
+-- Whoever an earlier run had decided about is counted on that run's day only.
 select
     runs.run_day,
     audiences.step,
@@ -12,5 +13,6 @@ left join lifecycle.messages as messages
 where
     runs.journey = :journey
     and runs.run_day between :from_day and :to_day
+    and (messages.message_id is null or messages.run_id = runs.run_id)
 group by 1, 2, 3, 4
 order by 1, 2, 3, 4

@@ -24,4 +24,4 @@ where
     messages.message_id = :message_id
     and messages.address_hash is not null
 on conflict (channel, address_hash, reason) do update
-    set lifted_at = null
+    set lifted_at = null, source = excluded.source
