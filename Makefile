@@ -29,6 +29,7 @@ format: ready
 # Pins every package anew; LOCK="--upgrade" takes the newest releases, without it only what changed in the .in files.
 lock:
 	$(COMPILE) $(LOCK) requirements.in --output-file requirements.txt >/dev/null
+	$(COMPILE) $(LOCK) requirements-server.in --output-file requirements-server.txt >/dev/null
 	$(COMPILE) $(LOCK) requirements-dev.in --output-file requirements-dev.txt >/dev/null
 
 ready:

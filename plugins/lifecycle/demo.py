@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ def run(folder: Path | None, *, shift_to_today: bool, days: int) -> None:
         LifecycleError: the data is wrong, a process does not start, or a run of Airflow failed.
     """
     console = Console(highlight=False)
+    # Set, not inherited: a shell starts background jobs with Ctrl-C ignored, and TERM would leave everything running.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         _run(console, folder, shift_to_today=shift_to_today, days=days)
     except KeyboardInterrupt:

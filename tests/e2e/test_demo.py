@@ -259,3 +259,26 @@ def test_a_second_demo_reuses_everything_and_sends_nothing(demo: Demo) -> None:
     printed = demo.command("demo", "--days", str(DAYS), *data)
     assert "Airflow " in printed
     assert _arrivals(demo) == before
+
+
+def test_ctrl_c_while_the_demo_works_leaves_no_process(tmp_path: Path) -> None:
+    import signal
+
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LIFECYCLE_", "AIRFLOW"))}
+    environment["LIFECYCLE_HOME"] = str(tmp_path)
+    try:
+        running = subprocess.Popen([sys.executable, "-m", "lifecycle.cli", "demo"], env=environment, cwd=PROJECT)
+        _wait_for(tmp_path / "run" / "airflow-triggerer.json")
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=60) == 130
+        assert not _pids_under(tmp_path)
+    finally:
+        lifecycle(environment, "down")
+        _remove_database(environment)
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 90
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never appeared"
+        time.sleep(0.1)
