@@ -29,7 +29,7 @@ def plan(connection: Connection, run_id: int, journey: Journey, step: Step, conv
 
     Planning again adds nothing: the dedupe key is unique in the schema.
     """
-    database.run(connection, "engine/outbox/lock_step.sql", journey=journey.name, step=step.name)
+    lock(connection, journey, step)
     database.run(
         connection,
         "engine/outbox/plan_step.sql",
@@ -43,6 +43,11 @@ def plan(connection: Connection, run_id: int, journey: Journey, step: Step, conv
         holdout_percent=journey.holdout_percent,
     )
     return counts_of_step(connection, run_id, journey, step)
+
+
+def lock(connection: Connection, journey: Journey, step: Step) -> None:
+    """Let one transaction at a time select or plan a step; the lock ends with the transaction."""
+    database.run(connection, "engine/outbox/lock_step.sql", journey=journey.name, step=step.name)
 
 
 def counts_of_step(connection: Connection, run_id: int, journey: Journey, step: Step) -> Counter[str]:

@@ -92,6 +92,7 @@ def select_audience(context: RunContext, step: Step) -> int:
     """Select the audience of a step. Returns how many people."""
     with database.transaction() as connection:
         run_id = runs.enter(connection, context)
+        outbox.lock(connection, context.journey, step)
         return segments.select_audience(connection, run_id, context.journey, step)
 
 
