@@ -314,11 +314,12 @@ def resume(scope: str) -> None:
 
 @cli.command()
 @click.option("--port", default=8025, show_default=True)
-def sandbox(port: int) -> None:
+@click.option("--host", default="127.0.0.1", show_default=True)
+def sandbox(port: int, host: str) -> None:
     """Run the local stand-in for SendGrid and Twilio, with its inbox page."""
     from lifecycle.sandbox.app import serve
 
-    serve(port)
+    serve(port, host)
 
 
 @cli.command()
