@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from lifecycle import database, delivery, links, rendering
+from lifecycle.as_of import zone_named
 from lifecycle.vouchers import IssuedVoucher
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ MAX_FIELD_LENGTH = 1_000
 
 def find_link(connection: Connection, code: str) -> Row[Any] | None:
     """What a code leads to, or None. Rows: see `engine/links/find.sql`."""
+    # Whatever else a scanner asks for, a NUL for example, is not worth asking Postgres.
+    if not (code.isascii() and code.isalnum()):
+        return None
     found = database.rows(connection, "engine/links/find.sql", code=code)
     return found[0] if found else None
 
@@ -54,11 +58,14 @@ def landing_page(connection: Connection, link: Row[Any], *, is_answered: bool = 
     used: set[str] = set()
     customer = delivery.customers(connection, [link.customer_id]).get(link.customer_id)
     found = database.rows(connection, "engine/vouchers/of_message.sql", message_id=link.message_id)
+    zone = zone_named(link.zone)
     recipient = rendering.Recipient(
         message_id=str(link.message_id),
         customer=customer or rendering.Customer(link.customer_id),
-        as_of=link.as_of,
-        voucher=IssuedVoucher(*found[0]) if found else None,
+        as_of=link.as_of.astimezone(zone),
+        voucher=IssuedVoucher(found[0].code, found[0].percent_off, found[0].valid_until.astimezone(zone))
+        if found
+        else None,
     )
     values = {**rendering.page_values(link.journey, recipient, used), "is_answered": is_answered}
     page = rendering.render_page(f"{link.journey}/{link.name}.page.html", values, recipient.customer.locale)

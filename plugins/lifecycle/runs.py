@@ -55,6 +55,7 @@ def open_run(connection: Connection, context: RunContext) -> int:
         journey=context.journey.name,
         as_of=context.as_of,
         run_day=context.run_day,
+        zone=context.zone,
         run_type=context.run_type,
         skew_days=context.skew_days,
         git_sha=git_sha(),

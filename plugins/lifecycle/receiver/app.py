@@ -73,7 +73,7 @@ async def _open_link(request: Request) -> Response:
         engagements.record_click(connection, link, is_machine=machine)
         if link.target_url:
             return RedirectResponse(link.target_url, status_code=302, headers=_HEADERS)
-        return _page(engagements.landing_page(connection, link))
+        return _landing_page(connection, link)
 
     return await run_in_threadpool(_with_link, request, work, links.UNSUBSCRIBE, False)
 
@@ -81,14 +81,23 @@ async def _open_link(request: Request) -> Response:
 async def _answer(request: Request) -> Response:
     form = await _form(request)
     if form is None or form.get("kind") not in _ANSWER_KINDS:
-        return Response(status_code=400, headers=_HEADERS)
+        return _refused(form)
 
     def work(connection: Connection, link: Row[Any]) -> Response:
         properties = {name: value for name, value in form.items() if name != "kind"}
         engagements.record(connection, link, form["kind"], properties)
-        return _page(engagements.landing_page(connection, link, is_answered=True))
+        return _landing_page(connection, link, is_answered=True)
 
     return await run_in_threadpool(_with_link, request, work, links.UNSUBSCRIBE, False)
+
+
+def _landing_page(connection: Connection, link: Row[Any], *, is_answered: bool = False) -> Response:
+    """The page behind a link. What the person did is kept even when the page is broken."""
+    try:
+        return _page(engagements.landing_page(connection, link, is_answered=is_answered))
+    except (rendering.UnrenderableError, LifecycleError) as error:
+        log.error("the landing page of %s/%s is broken: %s", link.journey, link.name, error)
+        return _unknown_link(500)
 
 
 async def _show_unsubscribe(request: Request) -> Response:
@@ -97,8 +106,10 @@ async def _show_unsubscribe(request: Request) -> Response:
 
 async def _unsubscribe(request: Request) -> Response:
     form = await _form(request)
+    if form is None:
+        return _refused(form)
     # Mail clients post `List-Unsubscribe=One-Click` without any context; the page's own button posts without it.
-    source = "one_click" if form and form.get("List-Unsubscribe") == "One-Click" else "unsubscribe_page"
+    source = "one_click" if form.get("List-Unsubscribe") == "One-Click" else "unsubscribe_page"
 
     def work(connection: Connection, link: Row[Any]) -> Response:
         engagements.unsubscribe(connection, link, source)
@@ -131,7 +142,7 @@ def _with_link(
 
 
 async def _form(request: Request) -> dict[str, str] | None:
-    """The fields of a small form, or None for anything else."""
+    """The fields of a form, or None when it is larger than any form of ours."""
     body = b""
     async for piece in request.stream():
         body += piece
@@ -140,18 +151,23 @@ async def _form(request: Request) -> dict[str, str] | None:
     from urllib.parse import parse_qsl
 
     try:
-        pairs = parse_qsl(body.decode("utf-8"), max_num_fields=engagements.MAX_FIELDS + 5)
+        # Postgres stores no NUL, neither in a name nor in a value.
+        text = body.decode("utf-8", errors="replace").replace("\x00", "").replace("%00", "")
+        return dict(parse_qsl(text, max_num_fields=engagements.MAX_FIELDS + 5))
     except ValueError:
         return None
-    return {name: value.replace("\x00", "") for name, value in pairs}
+
+
+def _refused(form: dict[str, str] | None) -> Response:
+    return Response(status_code=413 if form is None else 400, headers=_HEADERS)
 
 
 def _page(html: str, status: int = 200) -> Response:
     return HTMLResponse(html, status_code=status, headers=_HEADERS)
 
 
-def _unknown_link() -> Response:
-    return _page(rendering.render_page("pages/unknown_link.page.html", {"sender_name": settings.sender_name()}), 404)
+def _unknown_link(status: int = 404) -> Response:
+    return _page(rendering.render_page("pages/unknown_link.page.html", {"sender_name": settings.sender_name()}), status)
 
 
 async def _not_found(_: Request, error: Exception) -> Response:

@@ -8,6 +8,7 @@ select
     messages.channel,
     messages.customer_id,
     messages.as_of,
+    runs.zone,
     runs.skew_days
 from lifecycle.links as links
 inner join lifecycle.messages as messages on links.message_id = messages.message_id
