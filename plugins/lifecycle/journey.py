@@ -18,6 +18,7 @@ from lifecycle.errors import LifecycleError
 
 Channel = Literal["email", "sms"]
 Entry = Literal["none", "at_their_age"]
+Kind = Literal["marketing", "transactional"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -99,6 +100,10 @@ class Journey:
     `entry` says what happens to people who are past the first step when the journey is switched on (A-4): "none"
     leaves them out and records why, "at_their_age" lets them in at the step they have reached.
 
+    A person gets one marketing message a day: of several journeys the one with the higher `priority` wins, and the
+    others are recorded as `lost_to(<journey>)`. `kind="transactional"` is for messages about an order: they need no
+    consent and keep to no cap (H-08).
+
     Raises:
         LifecycleError: a name, file or number is wrong; the line names the Dag file and how to mend it.
     """
@@ -109,6 +114,8 @@ class Journey:
     ends_with: Suppress | None = None
     holdout_percent: int = 0
     entry: Entry = "none"
+    kind: Kind = "marketing"
+    priority: int = 50
     file: Path = field(default=Path(), init=False, compare=False, repr=False)
     line: int = field(default=0, init=False, compare=False, repr=False)
     # The time zone whose midnights start the run days; `add_tasks` takes it from the schedule of the Dag.
@@ -172,6 +179,10 @@ class Journey:
     def _check_numbers(self) -> None:
         if not _is_whole(self.holdout_percent, 0, 50):
             raise self._wrong(f"has holdout_percent={self.holdout_percent!r}", "Give a whole number from 0 to 50")
+        if self.kind not in ("marketing", "transactional"):
+            raise self._wrong(f"has kind={self.kind!r}", 'Give "marketing" or "transactional"')
+        if not 0 <= self.priority <= 100:
+            raise self._wrong(f"has priority={self.priority}", "Give a whole number from 0 to 100")
         if self.entry not in ("none", "at_their_age"):
             raise self._wrong(f"has entry={self.entry!r}", 'Give "none" or "at_their_age"')
         if self.goal and not _is_whole(self.goal.within_days, 1, 365):

@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import database, rendering
+from lifecycle import database, rendering, settings
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
@@ -30,6 +30,7 @@ def plan(connection: Connection, run_id: int, journey: Journey, step: Step, conv
     Planning again adds nothing: the dedupe key is unique in the schema.
     """
     lock(connection, journey, step)
+    cap_messages, cap_days = settings.frequency_cap(step.message.channel)
     database.run(
         connection,
         "engine/outbox/plan_step.sql",
@@ -40,8 +41,14 @@ def plan(connection: Connection, run_id: int, journey: Journey, step: Step, conv
         template=step.message.template,
         template_sha=rendering.template_sha(journey, step),
         converted_ids=converted_ids,
+        kind=journey.kind,
+        priority=journey.priority,
         holdout_percent=journey.holdout_percent,
+        global_holdout_percent=settings.holdout_percent(),
+        cap_messages=cap_messages,
+        cap_days=cap_days,
     )
+    database.run(connection, "engine/outbox/lose_to.sql", run_id=run_id, journey=journey.name, step=step.name)
     return counts_of_step(connection, run_id, journey, step)
 
 
@@ -71,6 +78,7 @@ def claim(
     Rows: message_id, attempt_id, customer_id, anchor, as_of, variables, send_state (`sending`, or `skipped` when a
     rule forbids it by now), reason, address.
     """
+    cap_messages, cap_days = settings.frequency_cap(step.message.channel)
     return database.rows(
         connection,
         "engine/outbox/claim.sql",
@@ -80,6 +88,8 @@ def claim(
         shards=shards,
         chunk=chunk,
         lease_seconds=LEASE_SECONDS,
+        cap_messages=cap_messages,
+        cap_days=cap_days,
     )
 
 

@@ -24,6 +24,9 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_SENDER_NAME": "Name the messages are signed with. Default: Our Shop.",
     "LIFECYCLE_SENDER_PHONE": "From number of SMS in E.164. Default: +15005550006.",
     "LIFECYCLE_POSTAL_ADDRESS": "Postal address printed under every marketing email.",
+    "LIFECYCLE_SMS_CAP": "Most marketing SMS a person gets in so many days. Default: 4/30.",
+    "LIFECYCLE_EMAIL_CAP": "Most marketing emails a person gets in so many days. Default: 12/30.",
+    "LIFECYCLE_HOLDOUT_PERCENT": "Share of all customers who get no marketing at all, to measure it. Default: 0.",
     "LIFECYCLE_SMS_PART_CENTS": "Price of one SMS part in cents, for previews. Default: 5.",
 }
 
@@ -111,7 +114,23 @@ def postal_address() -> str:
 
 def sms_part_cents() -> int:
     """Price of one SMS part in cents (M-06)."""
-    text = _read("LIFECYCLE_SMS_PART_CENTS", "5")
-    if not text.isdigit():
-        raise LifecycleError(f"LIFECYCLE_SMS_PART_CENTS is {text!r}", hint="Give a whole number of cents, such as 5")
+    return _whole_number("LIFECYCLE_SMS_PART_CENTS", _read("LIFECYCLE_SMS_PART_CENTS", "5"), 10_000)
+
+
+def frequency_cap(channel: str) -> tuple[int, int]:
+    """How many marketing messages of a channel a person gets at most, and in how many days."""
+    name = "LIFECYCLE_SMS_CAP" if channel == "sms" else "LIFECYCLE_EMAIL_CAP"
+    text = _read("LIFECYCLE_SMS_CAP", "4/30") if channel == "sms" else _read("LIFECYCLE_EMAIL_CAP", "12/30")
+    messages, _, days = text.partition("/")
+    return _whole_number(name, messages, 10_000), _whole_number(name, days, 3_660)
+
+
+def holdout_percent() -> int:
+    """Share of all customers who get no marketing at all, in percent."""
+    return _whole_number("LIFECYCLE_HOLDOUT_PERCENT", _read("LIFECYCLE_HOLDOUT_PERCENT", "0"), 50)
+
+
+def _whole_number(name: str, text: str, most: int) -> int:
+    if not text.isdigit() or int(text) > most:
+        raise LifecycleError(f"{name} is {_read(name)!r}", hint=f"Give whole numbers up to {most}, as its default shows")
     return int(text)

@@ -49,7 +49,7 @@ class Diary(NamedTuple):
         """Step, day, state and reason of everything that was ever due."""
         found = self.connection.execute(
             "select step, run_day - %s, send_state, reason from lifecycle.messages "
-            "inner join lifecycle.runs using (run_id) where customer_id = %s order by run_day",
+            "where customer_id = %s order by run_day",
             (START, person),
         )
         return list(found.fetchall())

@@ -92,16 +92,16 @@ def _message(
     values = {"journey": "reactivation", "send_state": "accepted", "reason": None, **more}
     run_id = _run(connection, values["journey"], day)
     connection.execute(
-        "insert into lifecycle.messages (dedupe_key, run_id, journey, step, customer_id, anchor, as_of, channel, "
+        "insert into lifecycle.messages (run_id, journey, step, customer_id, anchor, as_of, run_day, channel, "
         "template, template_sha, send_state, reason) "
-        "values (lifecycle.dedupe_key(%(journey)s, %(step)s, %(customer_id)s, %(anchor)s), %(run_id)s, %(journey)s, "
-        "%(step)s, %(customer_id)s, %(anchor)s, %(as_of)s, 'sms', %(step)s, '', %(send_state)s, %(reason)s)",
+        "values (%(run_id)s, %(journey)s, %(step)s, %(customer_id)s, %(anchor)s, %(as_of)s, %(run_day)s, 'sms', %(step)s, '', %(send_state)s, %(reason)s)",
         {
             **values,
             "customer_id": customer_id,
             "anchor": anchor,
             "step": step,
             "as_of": _midnight(day),
+            "run_day": day,
             "run_id": run_id,
         },
     )

@@ -37,6 +37,11 @@ create function lifecycle.dedupe_key(journey text, step text, customer_id text, 
 language sql immutable parallel safe
 return journey || '/' || step || '/' || replace(customer_id, '/', '%2F') || '/' || replace(anchor, '/', '%2F');
 
+-- The same as an id: the unique key of a message, so that one index does for both.
+create function lifecycle.message_id(journey text, step text, customer_id text, anchor text) returns uuid
+language sql immutable parallel safe
+return md5(lifecycle.dedupe_key(journey, step, customer_id, anchor))::uuid;
+
 create table lifecycle.runs (
     run_id bigint generated always as identity primary key,
     journey text not null,
@@ -76,15 +81,25 @@ create table lifecycle.enrollments (
 create index enrollments_open on lifecycle.enrollments (journey, customer_id) where exited_at is null;
 
 create table lifecycle.messages (
-    message_id uuid primary key default gen_random_uuid(),
-    dedupe_key text not null unique,
+    -- Both are made of what the message is about: planning it again, whenever and however, meets the same row. One
+    -- index keeps both unique, because one is the digest of the other.
+    message_id uuid primary key generated always as (
+        lifecycle.message_id(journey, step, customer_id, anchor)
+    ) stored,
+    dedupe_key text not null generated always as (
+        lifecycle.dedupe_key(journey, step, customer_id, anchor)
+    ) stored,
     run_id bigint not null references lifecycle.runs,
     journey text not null,
     step text not null,
     customer_id text not null,
     anchor text not null,
     as_of timestamptz not null,
+    run_day date not null,
     channel text not null check (channel in ('email', 'sms')),
+    -- Marketing asks for consent and keeps to caps, quiet hours and arbitration; transactional does not (H-08).
+    kind text not null default 'marketing' check (kind in ('marketing', 'transactional')),
+    priority integer not null default 50,
     template text not null,
     template_sha text not null,
     address_hash bytea,
@@ -106,8 +121,34 @@ create table lifecycle.messages (
 );
 create index messages_queued on lifecycle.messages (journey, step) where send_state = 'queued';
 create index messages_in_flight on lifecycle.messages (lease_until) where send_state = 'sending';
-create index messages_by_customer on lifecycle.messages (customer_id, journey, anchor);
+create index messages_by_customer on lifecycle.messages (customer_id, run_day);
 create index messages_by_run on lifecycle.messages (run_id, step);
+
+-- How many marketing messages of a channel a person got, or may still get, in the days up to a run day (M-06). With
+-- least_state `queued` what only waits counts too; with `sending` only what was handed over or is being handed over.
+create function lifecycle.recent_messages(
+    customer text, by_channel text, until_day date, days integer, least_state text
+) returns bigint
+language sql stable parallel safe
+return (
+    select count(*)
+    from lifecycle.messages as messages
+    where
+        messages.customer_id = customer
+        and messages.run_day > until_day - days
+        and messages.run_day <= until_day
+        and messages.channel = by_channel
+        and messages.kind = 'marketing'
+        and (
+            messages.send_state in ('sending', 'accepted', 'uncertain', 'unconfirmed')
+            or (least_state = 'queued' and messages.send_state in ('planned', 'queued'))
+        )
+);
+
+-- Whether a person is left out of something on purpose, to measure what it does: the same answer for ever.
+create function lifecycle.is_held_out(subject text, customer_id text, percent integer) returns boolean
+language sql immutable parallel safe
+return mod(('x' || left(md5(subject || '/' || customer_id), 8))::bit(32)::bigint, 100) < percent;
 
 -- Append-only: one row per try, written when its outcome is known.
 create table lifecycle.attempts (

@@ -1,5 +1,5 @@
 -- Claims queued messages of a step for one sender, and asks every rule again in the same statement: kill switch,
--- conversion, consent and suppression. Committed before any byte leaves (architecture §6, 2).
+-- conversion, consent, suppression and cap. Committed before any byte leaves (architecture §6, 2).
 with candidates as (
 
     select messages.message_id
@@ -34,8 +34,14 @@ judged as (
         case
             when enrollments.exited_at is not null then 'converted'
             when contacts.address is null then 'invalid_address'
-            when not contacts.has_consent then 'no_consent'
-            when contacts.is_suppressed then 'suppressed'
+            when messages.kind = 'marketing' and not contacts.has_consent then 'no_consent'
+            when messages.kind = 'marketing' and contacts.is_suppressed then 'suppressed'
+            when
+                messages.kind = 'marketing'
+                and lifecycle.recent_messages(
+                    messages.customer_id, messages.channel, messages.run_day, :cap_days, 'sending'
+                ) >= :cap_messages
+                then 'frequency_cap'
         end as reason
     from candidates
     inner join lifecycle.messages as messages on candidates.message_id = messages.message_id

@@ -9,7 +9,7 @@ select
     count(*) as people
 from lifecycle.audiences as audiences
 inner join lifecycle.messages as messages
-    on messages.dedupe_key = lifecycle.dedupe_key(:journey, audiences.step, audiences.customer_id, audiences.anchor)
+    on messages.message_id = lifecycle.message_id(:journey, audiences.step, audiences.customer_id, audiences.anchor)
 where
     audiences.run_id = :run_id
     and audiences.step = :step

@@ -11,5 +11,5 @@ select
     coalesce(case when messages.run_id = audiences.run_id then messages.reason end, '') as reason
 from lifecycle.audiences as audiences
 left join lifecycle.messages as messages
-    on messages.dedupe_key = lifecycle.dedupe_key(:journey, audiences.step, audiences.customer_id, audiences.anchor)
+    on messages.message_id = lifecycle.message_id(:journey, audiences.step, audiences.customer_id, audiences.anchor)
 where audiences.run_id = :run_id

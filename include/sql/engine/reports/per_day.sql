@@ -9,7 +9,7 @@ select
 from lifecycle.runs as runs
 inner join lifecycle.audiences as audiences on runs.run_id = audiences.run_id
 left join lifecycle.messages as messages
-    on messages.dedupe_key = lifecycle.dedupe_key(runs.journey, audiences.step, audiences.customer_id, audiences.anchor)
+    on messages.message_id = lifecycle.message_id(runs.journey, audiences.step, audiences.customer_id, audiences.anchor)
 where
     runs.journey = :journey
     and runs.run_day between :from_day and :to_day

@@ -1,0 +1,16 @@
+-- One marketing message per person and day: what other journeys still have queued for these people loses to a step of
+-- higher priority that was just planned.
+update lifecycle.messages as losers
+set send_state = 'skipped', reason = 'lost_to(' || :journey || ')', settled_at = now()
+from lifecycle.messages as winners
+where
+    winners.run_id = :run_id
+    and winners.step = :step
+    and winners.kind = 'marketing'
+    and winners.send_state = 'queued'
+    and losers.customer_id = winners.customer_id
+    and losers.run_day = winners.run_day
+    and losers.journey <> winners.journey
+    and losers.kind = 'marketing'
+    and losers.send_state = 'queued'
+    and losers.priority < winners.priority
