@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,9 +60,7 @@ class AnalystSql:
         Raises:
             LifecycleError: the first rule that is broken, with file, line, column and hint.
         """
-        text = self.text()
-        _check_words(self, text)
-        _check_statement(self, text)
+        _check_text(self, self.text())
 
     def checked_columns(self, connection: Connection) -> list[str]:
         """Check the file and ask for its columns; what every use of the file begins with."""
@@ -143,6 +142,20 @@ class AnalystSql:
         return self.wrong(f"The column {name} is missing", f"Name it in the select list. {near}")
 
 
+@lru_cache(maxsize=64)
+def _check_text(file: AnalystSql, text: str) -> None:
+    """Check once per text: a file is checked at every use, and a replay uses it for hundreds of days."""
+    _check_words(file, text)
+    _check_statement(file, text)
+
+
+@lru_cache(maxsize=64)
+def _tokens(text: str) -> list[Any]:
+    import sqlglot
+
+    return sqlglot.tokenize(text, dialect="postgres")
+
+
 def _decode(raw: bytes, file: AnalystSql) -> str:
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in raw:
         raise file.wrong("The file is UTF-16 or binary", "Save it as UTF-8")
@@ -156,26 +169,25 @@ def _decode(raw: bytes, file: AnalystSql) -> str:
 
 def _without_end(text: str) -> str:
     """The text without what follows its last statement: a semicolon and comments. Lines keep their numbers."""
-    import sqlglot
     from sqlglot.errors import SqlglotError
 
     try:
-        tokens = sqlglot.tokenize(text, dialect="postgres")
+        tokens = _tokens(text)
     except SqlglotError:
         return text
-    while tokens and tokens[-1].token_type.name == "SEMICOLON":
-        last = tokens.pop()
-        text = text[: last.start]
+    for token in reversed(tokens):
+        if token.token_type.name != "SEMICOLON":
+            break
+        text = text[: token.start]
     return text.rstrip()
 
 
 def _check_words(file: AnalystSql, text: str) -> None:
     """Rules that a look at the single words can decide."""
-    import sqlglot
     from sqlglot.errors import SqlglotError
 
     try:
-        tokens = sqlglot.tokenize(text, dialect="postgres")
+        tokens = _tokens(text)
     except SqlglotError:
         raise file.wrong("A quote or comment is never closed", "Close it") from None
     if not tokens:
@@ -206,9 +218,7 @@ def _check_escaped_names(file: AnalystSql, tokens: list[Any]) -> None:
 
 def _check_calls(file: AnalystSql, connection: Connection) -> None:
     """Refuse every function that Postgres itself calls volatile: it may act, wait, or answer differently each time."""
-    import sqlglot
-
-    tokens = sqlglot.tokenize(file.text(), dialect="postgres")
+    tokens = _tokens(file.text())
     called = {
         token.text if token.token_type.name == "IDENTIFIER" else token.text.lower(): token
         for token, following in pairwise(tokens)
@@ -251,7 +261,7 @@ def _check_statement(file: AnalystSql, text: str) -> None:
         raise file.wrong(f"The file holds {len(statements)} statements", "Keep exactly one SELECT", line)
     statement = statements[0]
     if not isinstance(statement, exp.Query):
-        kind = sqlglot.tokenize(text, dialect="postgres")[0].text.upper()
+        kind = _tokens(text)[0].text.upper()
         raise file.wrong(
             f"The statement is {kind}, not SELECT", "A segment only reads: write one SELECT", _first_line(text)
         )
@@ -314,10 +324,7 @@ def _first_line(text: str) -> int:
 
 
 def _second_statement_line(text: str) -> int | None:
-    import sqlglot
-
-    tokens = sqlglot.tokenize(text, dialect="postgres")
-    for token, following in pairwise(tokens):
+    for token, following in pairwise(_tokens(text)):
         if token.text == ";":
             return following.line
     return None

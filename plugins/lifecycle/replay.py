@@ -43,6 +43,7 @@ def without_policy(declared: Declared, first: date, last: date) -> Iterator[Repl
 def with_policy(declared: Declared, first: date, last: date) -> Iterator[ReplayRow]:
     """What the journey would have done had it started on the first day, every message counted as received."""
     with _undone() as connection:
+        stages.check_files(connection, declared.journey)
         database.run(connection, "engine/runs/forget_journey.sql", journey=declared.journey.name)
         for day in as_of.days_between(first, last):
             context = runs.for_day(declared.journey, day, declared.zone, run_type="replay")
@@ -54,13 +55,13 @@ def with_policy(declared: Declared, first: date, last: date) -> Iterator[ReplayR
 def plan(declared: Declared, day: date) -> list[ReplayRow]:
     """What a run of that day would do now, given everything that was decided before."""
     with _undone() as connection:
+        stages.check_files(connection, declared.journey)
         context = runs.for_day(declared.journey, day, declared.zone, run_type="plan")
         return list(_decided(connection, context, _rehearse(connection, context)))
 
 
 def _rehearse(connection: Connection, context: RunContext) -> int:
     """Every stage of a run but the sending, inside a transaction that is never committed."""
-    stages.check_files(connection, context.journey)
     run_id = runs.open_run(connection, context)
     converted_ids = conversions.record(connection, run_id, context)
     for step in context.journey.steps:
