@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from jinja2 import DictLoader, FileSystemLoader
 from sqlglot import exp
 
 import lifecycle
-from lifecycle import as_of, cli, database, journeys, postgres_binaries, rendering, segments, settings
+from lifecycle import as_of, cli, database, journeys, postgres_binaries, rendering, settings
 from lifecycle.analyst_sql import AnalystSql
 from lifecycle.contract import TABLES
 from lifecycle.errors import LifecycleError
@@ -28,7 +29,8 @@ from lifecycle.vouchers import IssuedVoucher
 from tests.conftest import PROJECT, plain
 from tests.project_builder import ProjectBuilder
 from tests.sandbox_client import SandboxClient
-from tests.shop import Shop, noon
+from tests.shop import Shop
+from tests.sql import test_journeys
 
 DOCS = PROJECT / "docs"
 REFERENCE = DOCS / "reference"
@@ -115,7 +117,7 @@ def _words_of_heading(heading: str) -> list[str]:
     return [word for word in heading.split() if word.islower()]
 
 
-def test_the_options_of_every_command_stand_in_the_reference() -> None:
+def test_the_options_that_all_commands_share_stand_in_the_reference() -> None:
     text = (REFERENCE / "command-line.md").read_text(encoding="utf-8")
     assert "`--help`" in text
     assert "`lifecycle --version`" in text
@@ -182,8 +184,9 @@ def test_every_contract_view_stands_in_the_segment_reference() -> None:
 def test_every_skip_reason_stands_in_the_glossary() -> None:
     text = (DOCS / "glossary.md").read_text(encoding="utf-8")
     plan = (PROJECT / "include" / "sql" / "engine" / "outbox" / "plan_step.sql").read_text(encoding="utf-8")
-    reasons = set(re.findall(r"then '(\w+)'", plan)) - {"queued"} | {"template_error"}
-    assert reasons == set(re.findall(r"^\| `(\w+)` \|", text.split("## Skip reasons")[1], re.MULTILINE))
+    reasons = set(re.findall(r"then '(\w+)\(?'", plan)) - {"queued"} | {"template_error"}
+    listed = re.findall(r"^\| `(\w+)(?:\(<journey>\))?` \|", text.split("## Skip reasons")[1], re.MULTILINE)
+    assert reasons == set(listed)
 
 
 def test_every_table_of_the_glossary_exists(database_url: str) -> None:
@@ -312,19 +315,23 @@ def test_the_dag_of_the_readme_loads_and_is_the_one_that_ships(page: Path, proje
 
 
 @pytest.mark.parametrize("page", [DOCS / "how-to" / "add-a-journey.md"], ids=_name)
-def test_the_cases_of_the_new_journey_hold(page: Path, project: Path, shop: Shop) -> None:
-    declared, step = journeys.load_step("second_order/again")
-    (block,) = (block for block in _blocks(page) if block.language == "yaml")
-    for case in yaml.safe_load(block.text):
-        shop.connection.execute("truncate imported.customers, imported.orders")
-        for order in case["given"]["orders"]:
-            if not shop.connection.execute("select 1 from imported.customers").fetchall():
-                shop.customer(order["customer_id"])
-            shop.order(order["customer_id"], noon(order["ordered_at"]), order_id=order["order_id"])
-        with database.transaction() as connection:
-            database.set_as_of(connection, as_of.midnight(case["as_of"], declared.zone), declared.zone)
-            found = [list(person[:2]) for person in segments.audience(connection, declared.journey, step)]
-        assert found == case["expect"], case["name"]
+def test_the_cases_of_the_new_journey_hold(page: Path, project: Path, database_url: str) -> None:
+    for file in sorted((project / "tests" / "sql" / "journeys" / "second_order").glob("*.yaml")):
+        sql = AnalystSql(project / "include" / "sql" / "journeys" / "second_order" / f"{file.stem}.sql")
+        for case in yaml.safe_load(file.read_text(encoding="utf-8")):
+            with database.transaction() as connection, connection.begin_nested() as rehearsal:
+                test_journeys._fill(database.driver(connection), case["given"])
+                database.set_as_of(connection, as_of.midnight(case["as_of"], "Europe/London"), "Europe/London")
+                found = [list(row[:2]) for row in sql.stream(connection)]
+                rehearsal.rollback()
+            assert found == case["expect"], case["name"]
+
+
+@pytest.mark.parametrize("page", [DOCS / "how-to" / "add-a-journey.md"], ids=_name)
+def test_the_story_of_the_new_journey_holds(page: Path, project: Path, shop: Shop, sandbox: SandboxClient) -> None:
+    story = runpy.run_path(str(project / "tests" / "dags" / "test_second_order.py"))
+    for name in [name for name in story if name.startswith("test_")]:
+        story[name](shop, sandbox)
 
 
 # --- what pages tell to type ------------------------------------------------------------------------------------------
