@@ -78,6 +78,7 @@ _KNOWN_FIELDS = {
     "customer": {entry.name for entry in fields(Customer)},
     "voucher": {entry.name for entry in fields(IssuedVoucher)},
 }
+_RECORD_FIELDS = {record: {entry.name for entry in fields(record)} for record in (Customer, IssuedVoucher)}
 
 
 def render(journey: Journey, step: Step, recipient: Recipient) -> RenderedMessage:
@@ -87,16 +88,15 @@ def render(journey: Journey, step: Step, recipient: Recipient) -> RenderedMessag
         UnrenderableError: the template asks for something this person does not have.
     """
     used: set[str] = set()
-    values = _values(journey, recipient, used)
+    values = message_values(shared_values(journey.name), recipient, used)
     stem = f"{journey.name}/{step.message.template}"
     locale = recipient.customer.locale
     if step.message.channel == "sms":
         text = " ".join(_render(template_for(stem, ".sms.j2", locale), values).split())
         return RenderedMessage(text=text, link_names=frozenset(used))
-    page = template_for(stem, ".email.html.j2", locale)
-    html = _render(page, values)
-    text = _render(template_for(stem, ".email.txt.j2", locale), values)
-    return RenderedMessage(text=text, link_names=frozenset(used), subject=_subject(page, values), html=html)
+    email = email_templates(stem, locale)
+    html, text = _render(email.page, values), _render(email.text, values)
+    return RenderedMessage(text=text, link_names=frozenset(used), subject=one_line(email.subject, values), html=html)
 
 
 def render_page(name: str, values: dict[str, Any], locale: str | None = None) -> str:
@@ -116,6 +116,35 @@ def template_for(stem: str, suffix: str, locale: str | None) -> Template:
         return environment(folder).get_template(name)
     except (TemplateError, UnicodeDecodeError) as error:
         raise template_error(error, folder / name) from None
+
+
+@dataclass(frozen=True)
+class EmailTemplates:
+    """The three templates of an email in one language."""
+
+    page: Template
+    text: Template
+    subject: Template
+
+
+def email_templates(stem: str, locale: str | None) -> EmailTemplates:
+    """The templates of an email for a person of that language."""
+    from jinja2 import TemplateError
+
+    page = template_for(stem, ".email.html.j2", locale)
+    text = template_for(stem, ".email.txt.j2", locale)
+    file = Path(str(page.filename))
+    try:
+        subject = _subject_template(settings.templates_folder(), front_matter(_source(file))["subject"])
+    except TemplateError as error:
+        raise template_error(error, file) from None
+    return EmailTemplates(page, text, subject)
+
+
+@lru_cache(maxsize=256)
+def _subject_template(folder: Path, line: str) -> Template:
+    # A subject is a header, not HTML: not escaped, and on one line whatever a name contains.
+    return environment(folder).from_string(line)
 
 
 def template_sha(journey: Journey, step: Step) -> str:
@@ -243,6 +272,9 @@ def environment(folder: Path) -> Environment:
         """Hands templates `Empty` for None, so that neither a filter nor `~` turns it into the word None."""
 
         def getattr(self, obj: Any, attribute: str) -> Any:
+            # Fields of our own records are safe, and asking costs more than all the rest of a short message.
+            if attribute in _RECORD_FIELDS.get(type(obj), ()):
+                return _or_empty(getattr(obj, attribute), attribute)
             return _or_empty(super().getattr(obj, attribute), attribute)
 
         def getitem(self, obj: Any, argument: Any) -> Any:
@@ -299,47 +331,100 @@ def _refuse_none(value: Any) -> Any:
 
 def _day(value: datetime | date, locale: str = "en") -> str:
     """A day as people of a language write it: 5 March, 3月5日."""
+    return _written_day(date(value.year, value.month, value.day), locale)
+
+
+# A batch of messages prints the same few days again and again, and the first time takes longer than the whole message.
+@lru_cache(maxsize=1024)
+def _written_day(day: date, locale: str) -> str:
     from babel.dates import format_skeleton
 
-    return format_skeleton("MMMMd", value, locale=locale, tzinfo=getattr(value, "tzinfo", None))
+    return format_skeleton("MMMMd", day, locale=locale)
 
 
-def _values(journey: Journey, recipient: Recipient, used: set[str]) -> dict[str, Any]:
+def message_values(shared: SharedValues, recipient: Recipient, used: set[str]) -> dict[str, Any]:
+    """Everything the templates of a message may use; the names of the links it asks for are added to `used`."""
     used.add(links.UNSUBSCRIBE)
     columns = {name: _or_empty(value, name) for name, value in recipient.variables.items()}
-    return {**columns, **page_values(journey.name, recipient, used)}
+    return {**columns, **shared.of(recipient, used)}
 
 
 def page_values(journey_name: str, recipient: Recipient, used: set[str]) -> dict[str, Any]:
     """What every template may use; the names of the links it asks for are added to `used`."""
-
-    def link(name: str) -> str:
-        links.target(journey_name, name)
-        used.add(name)
-        return links.url(recipient.message_id, name)
-
-    return {
-        "customer": recipient.customer,
-        "voucher": recipient.voucher,
-        "as_of": recipient.as_of,
-        "locale": (_locale_tags(recipient.customer.locale) or ["en"])[-1],
-        "link": link,
-        "unsubscribe_url": links.url(recipient.message_id, links.UNSUBSCRIBE),
-        "sender_name": settings.sender_name(),
-        "postal_address": settings.postal_address(),
-    }
+    return shared_values(journey_name).of(recipient, used)
 
 
-def _render(template: Template, values: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class SharedValues:
+    """What the messages of a journey have in common, read once however many there are.
+
+    `url` is the address of a message's link; `known` the names of links that were found to lead somewhere.
+    """
+
+    journey_name: str
+    sender_name: str
+    postal_address: str
+    url: Callable[[str, str], str]
+    known: set[str] = field(default_factory=set)
+
+    def of(self, recipient: Recipient, used: set[str]) -> dict[str, Any]:
+        """What every template may use for one person; the names of the links it asks for are added to `used`."""
+
+        def link(name: str) -> str:
+            if name not in self.known:
+                links.target(self.journey_name, name)
+                self.known.add(name)
+            used.add(name)
+            return self.url(recipient.message_id, name)
+
+        return {
+            "customer": recipient.customer,
+            "voucher": recipient.voucher,
+            "as_of": recipient.as_of,
+            "locale": (_locale_tags(recipient.customer.locale) or ("en",))[-1],
+            "link": link,
+            "unsubscribe_url": self.url(recipient.message_id, links.UNSUBSCRIBE),
+            "sender_name": self.sender_name,
+            "postal_address": self.postal_address,
+        }
+
+
+def shared_values(journey_name: str, url: Callable[[str, str], str] = links.url) -> SharedValues:
+    """What the messages of a journey have in common."""
+    return SharedValues(journey_name, settings.sender_name(), settings.postal_address(), url)
+
+
+def pieces(template: Template, values: dict[str, Any]) -> list[str]:
+    """What a template prints for one person: its own constant texts and the personal ones, in order.
+
+    Raises:
+        UnrenderableError: the template asks for something this person does not have, or prints too much.
+    """
     try:
-        text = template.render(values)
+        printed = list(template.root_render_func(template.new_context(values)))
     except UnrenderableError as error:
         raise UnrenderableError(f"{template.name}: {error}") from None
     except Exception as error:  # noqa: BLE001 - whatever a template does to one person harms nobody else
         raise UnrenderableError(f"{template.name}: {_without_values(error)}") from None
-    if len(text.encode(errors="replace")) > MAX_BYTES:
+    if _is_too_long(printed):
         raise UnrenderableError(f"{template.name}: longer than {MAX_BYTES} bytes")
-    return text
+    return printed
+
+
+def _is_too_long(printed: list[str]) -> bool:
+    # A character takes four bytes at most, so that most messages need not be encoded to be measured.
+    if sum(map(len, printed)) * 4 <= MAX_BYTES:
+        return False
+    return len("".join(printed).encode(errors="replace")) > MAX_BYTES
+
+
+def _render(template: Template, values: dict[str, Any]) -> str:
+    return "".join(pieces(template, values))
+
+
+def one_line(template: Template, values: dict[str, Any]) -> str:
+    """What a template prints, with every run of white space as one space."""
+    return " ".join(_render(template, values).split())
 
 
 def _without_values(error: Exception) -> str:
@@ -349,20 +434,14 @@ def _without_values(error: Exception) -> str:
     return str(error) if isinstance(error, (UndefinedError, LifecycleError)) else type(error).__name__
 
 
-def _subject(page: Template, values: dict[str, Any]) -> str:
-    source = Path(str(page.filename)).read_text(encoding=_ENCODING)
-    # A subject is a header, not HTML: not escaped, and on one line whatever a name contains.
-    line = environment(settings.templates_folder()).from_string(front_matter(source)["subject"])
-    return " ".join(_render(line, values).split())
-
-
-def _locale_tags(locale: str | None) -> list[str]:
+@lru_cache(maxsize=1024)
+def _locale_tags(locale: str | None) -> tuple[str, ...]:
     if not locale:
-        return []
+        return ()
     tag = locale.replace("_", "-")
     if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", tag):
-        return []
-    return [tag, tag.split("-")[0].lower()]
+        return ()
+    return tag, tag.split("-")[0].lower()
 
 
 def _check_names(tree: nodes.Template, path: Path, known: set[str]) -> None:
