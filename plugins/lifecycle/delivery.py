@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -64,52 +65,71 @@ def _send_chunk(
 ) -> Counter[str]:
     counts: Counter[str] = Counter(f"skipped: {row.reason}" for row in chunk if row.send_state == "skipped")
     started_at = datetime.now(timezone.utc)
-    outgoing = _render_chunk(context, step, [row for row in chunk if row.send_state == "sending"], started_at, counts)
+    rendered = _render_chunk(context, step, [row for row in chunk if row.send_state == "sending"])
     with ThreadPoolExecutor(_THREADS) as pool:
         send_one: Any = channel.send
-        receipts: list[Receipt] = list(pool.map(send_one, (message for _, message in outgoing)))
+        receipts: list[Receipt] = list(pool.map(send_one, (message for _, message in rendered.outgoing)))
+    answers = rendered.failed + [
+        outbox.answered(row, receipt) for (row, _), receipt in zip(rendered.outgoing, receipts, strict=True)
+    ]
     with database.transaction() as connection:
-        for (row, _), receipt in zip(outgoing, receipts, strict=True):
-            decided = outbox.settle(connection, row, receipt, provider=_provider(step), started_at=started_at)
-            counts[receipt.outcome if decided else "decided elsewhere"] += 1
+        settled = outbox.settle(connection, answers, provider=_provider(step), started_at=started_at)
+    for answer in answers:
+        outcome = answer.outcome if answer.reason != "template_error" else "skipped: template_error"
+        counts[outcome if answer.claimed.message_id in settled else "decided elsewhere"] += 1
     return counts
 
 
-def _render_chunk(
-    context: RunContext, step: Step, claimed: list[Row[Any]], started_at: datetime, counts: Counter[str]
-) -> list[tuple[Row[Any], OutgoingEmail | OutgoingSms]]:
+@dataclass
+class _Rendered:
+    """A chunk after rendering: what goes out, and what could not be rendered."""
+
+    outgoing: list[tuple[Row[Any], OutgoingEmail | OutgoingSms]] = field(default_factory=list)
+    failed: list[outbox.Answer] = field(default_factory=list)
+
+
+def _render_chunk(context: RunContext, step: Step, claimed: list[Row[Any]]) -> _Rendered:
     """Render what was claimed; links and vouchers are stored before anything leaves."""
-    outgoing = []
+    rendered, used = _Rendered(), []
     with database.transaction() as connection:
         database.set_as_of(connection, context.as_of, context.zone)
-        people = customers(connection, [row.customer_id for row in claimed])
-        for row in claimed:
+        for row, recipient in _recipients(connection, context, step, claimed):
             try:
-                # Whoever was erased since the claim is a stranger by now, and the words have to do without a name.
-                person = people.get(row.customer_id, rendering.Customer(row.customer_id))
-                message = _render_one(connection, context, step, row, person)
+                words = rendering.render(context.journey, step, recipient)
             except (rendering.UnrenderableError, LifecycleError) as error:
                 log.warning("message %s cannot be rendered: %s", row.message_id, error)
-                outbox.settle_unrenderable(connection, row, str(error), started_at=started_at)
-                counts["skipped: template_error"] += 1
+                rendered.failed.append(outbox.unrenderable(row, str(error)))
             else:
-                outgoing.append((row, message))
-    return outgoing
+                rendered.outgoing.append((row, outgoing_message(step, recipient.message_id, row.address, words)))
+                used += [links.UsedLink(recipient.message_id, context.journey.name, name) for name in words.link_names]
+        links.keep(connection, sorted(used))
+    return rendered
 
 
-def _render_one(
-    connection: Connection, context: RunContext, step: Step, row: Row[Any], customer: rendering.Customer
-) -> OutgoingEmail | OutgoingSms:
-    as_of = row.as_of.astimezone(context.as_of.tzinfo)
-    voucher = None
+def _recipients(
+    connection: Connection, context: RunContext, step: Step, claimed: list[Row[Any]]
+) -> list[tuple[Row[Any], rendering.Recipient]]:
+    """What each claimed message is rendered from."""
+    zone = context.as_of.tzinfo
+    people = customers(connection, [row.customer_id for row in claimed])
+    issued = {}
     if step.voucher:
-        voucher = vouchers.issue(
-            connection, step.voucher, message_id=row.message_id, customer_id=row.customer_id, starts_at=as_of
+        bearers = [vouchers.Bearer(row.message_id, row.customer_id, row.as_of) for row in claimed]
+        issued = vouchers.issue(connection, step.voucher, bearers)
+    return [
+        (
+            row,
+            rendering.Recipient(
+                message_id=str(row.message_id),
+                # Whoever was erased since the claim is a stranger by now: the words have to do without a name.
+                customer=people.get(row.customer_id, rendering.Customer(row.customer_id)),
+                as_of=row.as_of.astimezone(zone),
+                variables=row.variables,
+                voucher=issued[row.message_id].dated_in(zone) if row.message_id in issued else None,
+            ),
         )
-    recipient = rendering.Recipient(str(row.message_id), customer, as_of, row.variables, voucher)
-    rendered = rendering.render(context.journey, step, recipient)
-    links.keep(connection, recipient.message_id, context.journey.name, set(rendered.link_names))
-    return outgoing_message(step, recipient.message_id, row.address, rendered)
+        for row in claimed
+    ]
 
 
 def outgoing_message(

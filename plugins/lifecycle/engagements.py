@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import database, delivery, links, rendering
+from lifecycle import database, delivery, links, rendering, vouchers
 from lifecycle.as_of import zone_named
-from lifecycle.vouchers import IssuedVoucher
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
@@ -57,17 +56,15 @@ def landing_page(connection: Connection, link: Row[Any], *, is_answered: bool = 
     """The page behind a link, rendered for the person it was sent to (C-06, M-04)."""
     used: set[str] = set()
     customer = delivery.customers(connection, [link.customer_id]).get(link.customer_id)
-    found = database.rows(connection, "engine/vouchers/of_message.sql", message_id=link.message_id)
+    voucher = vouchers.of_messages(connection, [link.message_id]).get(link.message_id)
     zone = zone_named(link.zone)
     recipient = rendering.Recipient(
         message_id=str(link.message_id),
         customer=customer or rendering.Customer(link.customer_id),
         as_of=link.as_of.astimezone(zone),
-        voucher=IssuedVoucher(found[0].code, found[0].percent_off, found[0].valid_until.astimezone(zone))
-        if found
-        else None,
+        voucher=voucher.dated_in(zone) if voucher else None,
     )
     values = {**rendering.page_values(link.journey, recipient, used), "is_answered": is_answered}
     page = rendering.render_page(f"{link.journey}/{link.name}.page.html", values, recipient.customer.locale)
-    links.keep(connection, recipient.message_id, link.journey, used)
+    links.keep(connection, [links.UsedLink(recipient.message_id, link.journey, name) for name in sorted(used)])
     return page

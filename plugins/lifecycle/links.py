@@ -8,7 +8,7 @@ import secrets
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lifecycle import database, settings
 from lifecycle.errors import LifecycleError
@@ -116,17 +116,26 @@ def _targets(path: Path) -> dict[str, str]:
     return {str(name): str(address) for name, address in loaded.items()}
 
 
-def keep(connection: Connection, message_id: str, journey_name: str, names: set[str]) -> None:
-    """Store the links a message uses, so that the receiver knows where each code leads."""
-    for name in sorted(names):
-        database.run(
-            connection,
-            "engine/links/keep.sql",
-            code=code(message_id, name),
-            message_id=message_id,
-            name=name,
-            target_url=target(journey_name, name),
-        )
+class UsedLink(NamedTuple):
+    """A link that a message of a journey uses."""
+
+    message_id: str
+    journey_name: str
+    name: str
+
+
+def keep(connection: Connection, used: list[UsedLink]) -> None:
+    """Store the links that messages use, so that the receiver knows where each code leads."""
+    if not used:
+        return
+    database.run(
+        connection,
+        "engine/links/keep.sql",
+        codes=[code(link.message_id, link.name) for link in used],
+        message_ids=[link.message_id for link in used],
+        names=[link.name for link in used],
+        target_urls=[target(link.journey_name, link.name) for link in used],
+    )
 
 
 def _base62(number: int, length: int) -> str:

@@ -7,15 +7,16 @@ The only way into it is `plan`, which asks the policy (`include/sql/engine/outbo
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lifecycle import database, rendering, settings
+from lifecycle.channels import Receipt
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
 
-    from lifecycle.channels import Receipt
     from lifecycle.journey import Journey, Step
 
 # A claim is held this long. A send takes at most the provider timeout, so a longer silence means a dead sender.
@@ -101,48 +102,51 @@ def waiting(connection: Connection, journey: Journey, step: Step, *, shard: int,
     return found[0]
 
 
-def settle(connection: Connection, claimed: Row[Any], receipt: Receipt, *, provider: str, started_at: datetime) -> bool:
-    """Record a provider's answer; False when somebody else had decided already."""
-    return _settle(
-        connection,
-        claimed,
-        started_at=started_at,
-        send_state=_STATE_AFTER[receipt.outcome],
-        reason=receipt.provider_code or receipt.detail or None if receipt.outcome == "rejected" else None,
-        outcome=receipt.outcome,
-        provider=provider,
-        provider_id=receipt.provider_id,
-        http_status=receipt.http_status,
-        provider_code=receipt.provider_code,
-        detail=receipt.detail,
-        retry_after_seconds=receipt.retry_after_seconds if receipt.outcome == "retry" else None,
-    )
+@dataclass(frozen=True)
+class Answer:
+    """What became of one attempt: the state the message goes to, why, and what the provider said."""
+
+    claimed: Row[Any]
+    send_state: str
+    outcome: str
+    reason: str | None
+    receipt: Receipt
 
 
-def settle_unrenderable(connection: Connection, claimed: Row[Any], detail: str, *, started_at: datetime) -> bool:
-    """Record that a message could not be rendered for this person; nothing left."""
-    return _settle(
-        connection,
-        claimed,
-        started_at=started_at,
-        send_state="skipped",
-        reason="template_error",
-        outcome="skipped",
-        provider=None,
-        provider_id="",
-        http_status=None,
-        provider_code="",
-        detail=detail,
-        retry_after_seconds=None,
-    )
+def answered(claimed: Row[Any], receipt: Receipt) -> Answer:
+    """A provider's answer to one message."""
+    reason = (receipt.provider_code or receipt.detail or None) if receipt.outcome == "rejected" else None
+    return Answer(claimed, _STATE_AFTER[receipt.outcome], receipt.outcome, reason, receipt)
 
 
-def _settle(connection: Connection, claimed: Row[Any], **values: Any) -> bool:
-    touched = database.run(
+def unrenderable(claimed: Row[Any], detail: str) -> Answer:
+    """A message that could not be rendered for its person: nothing left."""
+    return Answer(claimed, "skipped", "skipped", "template_error", Receipt("rejected", detail=detail))
+
+
+def settle(connection: Connection, answers: list[Answer], *, provider: str, started_at: datetime) -> set[Any]:
+    """Record answers in one statement; returns the ids of those that nobody else had decided."""
+    if not answers:
+        return set()
+    settled = database.rows(
         connection,
         "engine/outbox/settle.sql",
-        message_id=claimed.message_id,
-        attempt_id=claimed.attempt_id,
-        **values,
+        provider=provider,
+        started_at=started_at,
+        message_ids=[answer.claimed.message_id for answer in answers],
+        attempt_ids=[answer.claimed.attempt_id for answer in answers],
+        send_states=[answer.send_state for answer in answers],
+        reasons=[answer.reason for answer in answers],
+        outcomes=[answer.outcome for answer in answers],
+        http_statuses=[answer.receipt.http_status for answer in answers],
+        provider_codes=[answer.receipt.provider_code for answer in answers],
+        provider_ids=[answer.receipt.provider_id for answer in answers],
+        details=[answer.receipt.detail for answer in answers],
+        retry_after_seconds=[_pause(answer) for answer in answers],
     )
-    return touched == 1
+    return {row.message_id for row in settled}
+
+
+def _pause(answer: Answer) -> float | None:
+    """How long a message that was certainly not taken waits for its next try."""
+    return answer.receipt.retry_after_seconds if answer.outcome == "retry" else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lifecycle import database
 
@@ -26,22 +26,38 @@ class IssuedVoucher:
     percent_off: int
     expires_at: datetime
 
+    def dated_in(self, zone: tzinfo | None) -> IssuedVoucher:
+        """The same voucher with its last day named as people of a zone name it."""
+        return replace(self, expires_at=self.expires_at.astimezone(zone))
 
-def issue(
-    connection: Connection, offer: Voucher, *, message_id: Any, customer_id: str, starts_at: datetime
-) -> IssuedVoucher:
-    """Issue the voucher of a message, or return the one it already has."""
-    issued = database.rows(
+
+class Bearer(NamedTuple):
+    """A message that is to carry a voucher, valid from `starts_at` on."""
+
+    message_id: Any
+    customer_id: str
+    starts_at: datetime
+
+
+def issue(connection: Connection, offer: Voucher, bearers: list[Bearer]) -> dict[Any, IssuedVoucher]:
+    """Issue a voucher for each message, or find the one it already has; by message id."""
+    database.run(
         connection,
         "engine/vouchers/issue.sql",
-        code=new_code(),
-        message_id=message_id,
-        customer_id=customer_id,
+        codes=[new_code() for _ in bearers],
+        message_ids=[bearer.message_id for bearer in bearers],
+        customer_ids=[bearer.customer_id for bearer in bearers],
+        valid_froms=[bearer.starts_at for bearer in bearers],
         percent_off=offer.percent_off,
-        valid_from=starts_at,
-        valid_until=starts_at + timedelta(days=offer.valid_days),
-    )[0]
-    return IssuedVoucher(issued.code, issued.percent_off, issued.valid_until.astimezone(starts_at.tzinfo))
+        valid_days=offer.valid_days,
+    )
+    return of_messages(connection, [bearer.message_id for bearer in bearers])
+
+
+def of_messages(connection: Connection, message_ids: list[Any]) -> dict[Any, IssuedVoucher]:
+    """The vouchers that messages carry, by message id."""
+    found = database.rows(connection, "engine/vouchers/of_messages.sql", message_ids=message_ids)
+    return {row.message_id: IssuedVoucher(row.code, row.percent_off, row.valid_until) for row in found}
 
 
 def new_code() -> str:

@@ -187,7 +187,8 @@ def test_the_late_answer_of_an_old_attempt_is_dropped(desk: Desk) -> None:
     desk.execute("update lifecycle.messages set attempt_id = gen_random_uuid()")
     started_at = datetime.now(timezone.utc)
     with database.transaction() as connection:
-        assert not outbox.settle(connection, first, ACCEPTED, provider="twilio", started_at=started_at)
+        answers = [outbox.answered(first, ACCEPTED)]
+        assert not outbox.settle(connection, answers, provider="twilio", started_at=started_at)
     assert set(desk.states().values()) == {("sending", None)}
     assert desk.all("select count(*) from lifecycle.attempts") == [(0,)]
 

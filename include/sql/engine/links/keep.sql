@@ -1,4 +1,13 @@
--- Keeps the links of a message; rendering it again finds the same codes.
+-- Keeps the links of messages; rendering one again finds the same codes.
 insert into lifecycle.links (code, message_id, name, target_url)
-values (:code, :message_id, :name, :target_url)
-on conflict (message_id, name) do update set target_url = excluded.target_url
+select kept.*
+from
+    unnest(
+        cast(:codes as text[]),
+        cast(:message_ids as uuid[]),
+        cast(:names as text[]),
+        cast(:target_urls as text[])
+    ) as kept (code, message_id, name, target_url)
+on conflict (message_id, name) do update
+    set target_url = excluded.target_url
+    where links.target_url is distinct from excluded.target_url

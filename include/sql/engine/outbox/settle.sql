@@ -1,33 +1,63 @@
--- Records what became of one attempt. Only the holder of the attempt may: zero rows means somebody else decided.
-with settled as (
+-- Records what became of a chunk of attempts. Only the holder of an attempt may: a row that does not come back was
+-- decided by somebody else meanwhile.
+with answers as (
+
+    select answers.*
+    from unnest(
+        cast(:message_ids as uuid[]),
+        cast(:attempt_ids as uuid[]),
+        cast(:send_states as text[]),
+        cast(:reasons as text[]),
+        cast(:outcomes as text[]),
+        cast(:http_statuses as integer[]),
+        cast(:provider_codes as text[]),
+        cast(:provider_ids as text[]),
+        cast(:details as text[]),
+        cast(:retry_after_seconds as double precision[])
+    ) as answers (
+        message_id, attempt_id, send_state, reason, outcome,
+        http_status, provider_code, provider_id, detail, retry_after_seconds
+    )
+
+),
+
+settled as (
 
     update lifecycle.messages as messages
     set
-        send_state = :send_state,
-        reason = :reason,
-        retry_after = now() + make_interval(secs => cast(:retry_after_seconds as double precision)),
+        send_state = answers.send_state,
+        reason = answers.reason,
+        retry_after = now() + make_interval(secs => answers.retry_after_seconds),
         provider = :provider,
-        provider_id = nullif(:provider_id, ''),
+        provider_id = nullif(answers.provider_id, ''),
         lease_until = null,
-        settled_at = case when :send_state = 'queued' then null else now() end
+        settled_at = case when answers.send_state = 'queued' then null else now() end
+    from answers
     where
-        messages.message_id = :message_id
-        and messages.attempt_id = :attempt_id
+        messages.message_id = answers.message_id
+        and messages.attempt_id = answers.attempt_id
         and messages.send_state = 'sending'
     returning messages.message_id
 
+),
+
+recorded as (
+
+    insert into lifecycle.attempts (
+        attempt_id, message_id, started_at, outcome, http_status, provider_code, provider_id, detail
+    )
+    select
+        answers.attempt_id,
+        answers.message_id,
+        :started_at as started_at,
+        answers.outcome,
+        answers.http_status,
+        answers.provider_code,
+        answers.provider_id,
+        answers.detail
+    from answers
+    inner join settled on answers.message_id = settled.message_id
+
 )
 
-insert into lifecycle.attempts (
-    attempt_id, message_id, started_at, outcome, http_status, provider_code, provider_id, detail
-)
-select
-    :attempt_id as attempt_id,
-    settled.message_id,
-    :started_at as started_at,
-    :outcome as outcome,
-    :http_status as http_status,
-    :provider_code as provider_code,
-    :provider_id as provider_id,
-    :detail as detail
-from settled
+select settled.message_id from settled

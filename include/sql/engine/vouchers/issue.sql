@@ -1,5 +1,17 @@
--- Issues one voucher for a message; a second try returns the first one's code.
+-- Issues one voucher for each message; a message that has one keeps it.
 insert into lifecycle.vouchers (code, message_id, customer_id, percent_off, valid_from, valid_until)
-values (:code, :message_id, :customer_id, :percent_off, :valid_from, :valid_until)
-on conflict (message_id) do update set message_id = excluded.message_id
-returning code, percent_off, valid_until
+select
+    issued.code,
+    issued.message_id,
+    issued.customer_id,
+    :percent_off as percent_off,
+    issued.valid_from,
+    issued.valid_from + make_interval(days => :valid_days) as valid_until
+from
+    unnest(
+        cast(:codes as text[]),
+        cast(:message_ids as uuid[]),
+        cast(:customer_ids as text[]),
+        cast(:valid_froms as timestamptz[])
+    ) as issued (code, message_id, customer_id, valid_from)
+on conflict (message_id) do nothing
