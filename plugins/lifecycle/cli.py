@@ -19,6 +19,7 @@ import click
 from lifecycle.errors import LifecycleError
 
 FORMATS = click.Choice(["table", "csv", "json"])
+PORT = click.IntRange(1, 65_535)
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        click.echo(f"error: {_in_one_line(error.format_message())}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
@@ -35,6 +36,25 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    except Exception as error:
+        said = _said_by_postgres(error)
+        if said is None:
+            raise
+        click.echo(f"error: Postgres says: {said}", err=True)
+        sys.exit(2)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _said_by_postgres(error: Exception) -> str | None:
+    """Postgres' own words about a refused statement, such as a missing right; None for any other error."""
+    from psycopg import Error
+    from sqlalchemy.exc import DBAPIError
+
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return _in_one_line(original.diag.message_primary or str(original)) if isinstance(original, Error) else None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -205,6 +225,8 @@ def run_command(journey: str, day: date | None) -> None:
 
     declared = journeys.load(journey)
     today = _today(declared.zone)
+    if day and day > today:
+        raise LifecycleError(f"{day} lies ahead, and nobody knows its facts", hint="Give a day up to today")
     context = runs.for_day(declared.journey, day or today, declared.zone, run_type="manual", today=today)
     _ensure_servers()
     done = stages.run_all(context, _channel)
@@ -313,7 +335,7 @@ def resume(scope: str) -> None:
 
 
 @cli.command()
-@click.option("--port", default=8025, show_default=True)
+@click.option("--port", default=8025, show_default=True, type=PORT)
 @click.option("--host", default="127.0.0.1", show_default=True)
 def sandbox(port: int, host: str) -> None:
     """Run the local stand-in for SendGrid and Twilio, with its inbox page."""
@@ -323,7 +345,7 @@ def sandbox(port: int, host: str) -> None:
 
 
 @cli.command()
-@click.option("--port", default=8026, show_default=True)
+@click.option("--port", default=8026, show_default=True, type=PORT)
 @click.option("--host", default="127.0.0.1", show_default=True)
 def receiver(port: int, host: str) -> None:
     """Run the public web app: links, landing pages, unsubscribe."""
@@ -387,10 +409,12 @@ def _show_json(columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
 def _show_table(columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        # As Text, because a customer's id may hold brackets, and those are markup otherwise.
+        table.add_row(*(Text("" if value is None else str(value)) for value in row))
     Console().print(table)
 
 
