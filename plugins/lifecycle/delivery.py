@@ -11,6 +11,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from lifecycle import database, links, outbox, rendering, vouchers
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK = 50
+# No request to a provider takes longer: the channels' timeout, with room for a slow name server.
+SLOWEST_ANSWER_SECONDS = 20
+_LEASE_OVER = Receipt("retry", detail="the lease was nearly over before the message could be handed over")
 _THREADS = 4
 
 
@@ -44,10 +48,12 @@ def send(
         outbox.expire_leases(connection)
     counts: Counter[str] = Counter()
     while True:
+        # Read before the claim: the lease may only be longer than this side believes.
+        last_start = monotonic() + outbox.LEASE_SECONDS - SLOWEST_ANSWER_SECONDS
         chunk = _claim(context, step, shard=shard, shards=shards)
         if not chunk:
             break
-        counts += _send_chunk(context, step, channel, chunk)
+        counts += _send_chunk(context, step, channel, chunk, last_start)
         if counts["retry"]:
             break
     _require_empty_queue(context, step, counts, shard=shard, shards=shards)
@@ -61,14 +67,18 @@ def _claim(context: RunContext, step: Step, *, shard: int, shards: int) -> list[
 
 
 def _send_chunk(
-    context: RunContext, step: Step, channel: EmailChannel | SmsChannel, chunk: list[Row[Any]]
+    context: RunContext, step: Step, channel: EmailChannel | SmsChannel, chunk: list[Row[Any]], last_start: float
 ) -> Counter[str]:
     counts: Counter[str] = Counter(f"skipped: {row.reason}" for row in chunk if row.send_state == "skipped")
     started_at = datetime.now(timezone.utc)
     rendered = _render_chunk(context, step, [row for row in chunk if row.send_state == "sending"])
+
+    def send_one(message: Any) -> Receipt:
+        # A sender that was frozen until its lease is nearly over must not begin: others may have decided by then.
+        return channel.send(message) if monotonic() < last_start else _LEASE_OVER
+
     with ThreadPoolExecutor(_THREADS) as pool:
-        send_one: Any = channel.send
-        receipts: list[Receipt] = list(pool.map(send_one, (message for _, message in rendered.outgoing)))
+        receipts = list(pool.map(send_one, (message for _, message in rendered.outgoing)))
     answers = rendered.failed + [
         outbox.answered(row, receipt) for (row, _), receipt in zip(rendered.outgoing, receipts, strict=True)
     ]

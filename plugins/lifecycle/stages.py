@@ -9,7 +9,18 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lifecycle import conversions, database, delivery, enrollments, outbox, rendering, runs, segments, suppressions
+from lifecycle import (
+    conversions,
+    database,
+    delivery,
+    enrollments,
+    evidence,
+    outbox,
+    rendering,
+    runs,
+    segments,
+    suppressions,
+)
 from lifecycle.analyst_sql import AnalystSql
 from lifecycle.errors import LifecycleError
 
@@ -114,7 +125,9 @@ def plan_step(
 def send(
     context: RunContext, step: Step, channel: EmailChannel | SmsChannel, *, shard: int = 0, shards: int = 1
 ) -> dict[str, int]:
-    """Send what is queued of a step. Returns counts by outcome."""
+    """Settle by evidence what earlier tries left uncertain, then send what is queued. Returns counts by outcome."""
+    if isinstance(channel, evidence.Register):
+        evidence.settle_uncertain(context, step, channel)
     return dict(delivery.send(context, step, channel, shard=shard, shards=shards))
 
 

@@ -30,6 +30,7 @@ from lifecycle.channels.answers import (
     retry_after_seconds,
 )
 from lifecycle.channels.connections import NeverConnectedError, PooledAdapter
+from lifecycle.errors import TryAgainError
 
 if TYPE_CHECKING:
     from twilio.http.response import Response
@@ -60,6 +61,9 @@ REFUSAL_CODES: dict[int, Meaning] = {
     21660: SENDER_REFUSED,
 }
 """Twilio's code wins over the HTTP status of a 4xx answer. What an operator can mend is `retry`: nobody is burnt."""
+
+# More than a person gets while one message is uncertain.
+_MOST_LISTED = 50
 
 _MESSAGE_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 
@@ -96,6 +100,22 @@ class TwilioSms:
             if http.last_answer is None:
                 raise
         return _answered(http.last_answer)
+
+    def listed(self, address: str) -> dict[str, str]:
+        """The newest messages Twilio accepted for a number: SID -> text.
+
+        Raises:
+            TryAgainError: Twilio did not answer, or refused to.
+        """
+        from twilio.base.exceptions import TwilioException
+
+        _, client = self._clients
+        try:
+            found = client.messages.list(to=address, limit=_MOST_LISTED)
+        except (requests.RequestException, TwilioException, ValueError, TypeError, KeyError):
+            hint = "Nothing was changed: run the task again when the provider answers"
+            raise TryAgainError("Twilio did not say which messages it accepted", hint=hint) from None
+        return {str(message.sid): str(message.body) for message in found}
 
     def _fields(self, message: OutgoingSms) -> dict[str, Any]:
         fields = {"to": message.to, "from_": settings.sender_phone(), "body": message.body}

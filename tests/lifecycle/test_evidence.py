@@ -1,0 +1,188 @@
+"""Uncertain messages: accepted when the provider shows them, sent again only when their absence is proven."""
+
+from __future__ import annotations
+
+import pytest
+from tests.lifecycle.test_delivery import ACCEPTED, Desk, ScriptedProvider
+from tests.lifecycle.test_delivery import desk as desk
+
+from lifecycle import evidence
+from lifecycle.channels import OutgoingSms, Receipt
+from lifecycle.errors import TryAgainError
+
+UNCERTAIN = Receipt("uncertain", detail="no answer")
+
+
+class ProviderWithRegister(ScriptedProvider):
+    """A provider that can be asked what it accepted; `behind` of its newest messages are not listed yet."""
+
+    def __init__(self) -> None:
+        super().__init__(self.take)
+        self.accepted: list[OutgoingSms] = []
+        self.swallows: set[str] = set()
+        self.accepts_silently: set[str] = set()
+        self.behind = 0
+        self.is_away = False
+
+    def take(self, message: OutgoingSms) -> Receipt:
+        if message.to in self.swallows:
+            return UNCERTAIN
+        self.accepted.append(message)
+        if message.to in self.accepts_silently:
+            return UNCERTAIN
+        return Receipt("accepted", provider_id=f"SM-{message.message_id}", http_status=201)
+
+    def listed(self, address: str) -> dict[str, str]:
+        if self.is_away:
+            raise TryAgainError("away")
+        visible = self.accepted[: len(self.accepted) - self.behind]
+        return {f"SM-{message.message_id}": message.body for message in visible if message.to == address}
+
+    def copies(self, address: str) -> int:
+        return sum(message.to == address for message in self.accepted)
+
+
+ANA, BEN, CLEO = "+33639980001", "+33639980002", "+33639980003"
+
+
+@pytest.fixture
+def provider() -> ProviderWithRegister:
+    return ProviderWithRegister()
+
+
+def _let_time_pass(desk: Desk, minutes: int) -> None:
+    desk.execute(
+        f"update lifecycle.attempts set ended_at = ended_at - interval '{minutes} minutes', "
+        f"started_at = started_at - interval '{minutes} minutes' where outcome in ('uncertain', 'lost')"
+    )
+
+
+def test_a_message_that_the_provider_shows_was_accepted(desk: Desk, provider: ProviderWithRegister) -> None:
+    desk.plan()
+    provider.accepts_silently = {BEN}
+    desk.send(provider)
+    assert desk.states()["ben"] == ("uncertain", None)
+    desk.send(provider)
+    assert desk.states()["ben"] == ("accepted", None)
+    assert provider.copies(BEN) == 1
+
+
+def test_a_message_that_is_proven_absent_is_sent_again_once(desk: Desk, provider: ProviderWithRegister) -> None:
+    desk.plan()
+    provider.swallows = {BEN}
+    desk.send(provider)
+    _let_time_pass(desk, 5)
+    provider.swallows = set()
+    desk.send(provider)
+    assert desk.states()["ben"] == ("accepted", None)
+    assert provider.copies(BEN) == 1
+
+
+def test_a_register_that_lags_behind_delays_and_never_doubles(desk: Desk, provider: ProviderWithRegister) -> None:
+    desk.plan()
+    provider.accepts_silently = {BEN}
+    desk.send(provider)
+    _let_time_pass(desk, 5)
+    provider.behind = len(provider.accepted)
+    for _ in range(3):
+        desk.send(provider)
+    assert desk.states()["ben"] == ("uncertain", None)
+    provider.behind = 0
+    desk.send(provider)
+    assert desk.states()["ben"] == ("accepted", None)
+    assert provider.copies(BEN) == 1
+
+
+def test_without_a_later_witness_nothing_is_proven(desk: Desk, provider: ProviderWithRegister) -> None:
+    desk.plan()
+    provider.swallows = {ANA, BEN, CLEO}
+    desk.send(provider)
+    _let_time_pass(desk, 5)
+    provider.swallows = set()
+    desk.send(provider)
+    assert {state for state, _ in desk.states().values()} == {"uncertain"}
+    assert provider.accepted == []
+
+
+def test_a_young_uncertain_message_waits_for_its_late_answer(desk: Desk, provider: ProviderWithRegister) -> None:
+    desk.plan()
+    provider.swallows = {BEN}
+    desk.send(provider)
+    provider.swallows = set()
+    desk.send(provider)
+    assert desk.states()["ben"] == ("uncertain", None)
+
+
+def test_a_sender_that_died_before_its_first_byte_loses_nobody(desk: Desk, provider: ProviderWithRegister) -> None:
+    desk.plan()
+    desk.claim()
+    desk.execute("update lifecycle.messages set lease_until = now() - interval '1 second'")
+    assert desk.send(provider) == {}
+    _let_time_pass(desk, 5)
+    desk.send(provider)
+    assert {state for state, _ in desk.states().values()} == {"accepted"}
+    assert [provider.copies(address) for address in (ANA, BEN, CLEO)] == [1, 1, 1]
+
+
+def test_what_no_evidence_settles_in_three_days_is_listed_as_unconfirmed(
+    desk: Desk, provider: ProviderWithRegister
+) -> None:
+    desk.plan()
+    provider.swallows = {ANA, BEN, CLEO}
+    desk.send(provider)
+    _let_time_pass(desk, evidence.GIVE_UP_AFTER_HOURS * 60 + 1)
+    desk.send(provider)
+    assert set(desk.states().values()) == {("unconfirmed", "no evidence")}
+
+
+def test_a_provider_that_does_not_answer_changes_nothing(desk: Desk, provider: ProviderWithRegister) -> None:
+    desk.plan()
+    provider.swallows = {BEN}
+    desk.send(provider)
+    provider.is_away = True
+    with pytest.raises(TryAgainError):
+        desk.send(provider)
+    assert desk.states()["ben"] == ("uncertain", None)
+
+
+def test_a_decision_made_meanwhile_wins_over_the_evidence(desk: Desk, provider: ProviderWithRegister) -> None:
+    desk.plan()
+    provider.accepts_silently = {BEN}
+    desk.send(provider)
+
+    class MeanwhileDecided(ProviderWithRegister):
+        def listed(self, address: str) -> dict[str, str]:
+            desk.execute("update lifecycle.messages set send_state = 'cancelled' where customer_id = 'ben'")
+            return provider.listed(address)
+
+    desk.send(MeanwhileDecided())
+    assert desk.states()["ben"] == ("cancelled", None)
+
+
+def test_the_real_register_of_the_sandbox_settles_too(desk: Desk, sandbox: object) -> None:
+    from lifecycle import senders
+
+    channel = senders.sandbox_channel(desk.step)
+    desk.plan()
+    desk.send(channel)
+    assert {state for state, _ in desk.states().values()} == {"accepted"}
+    desk.execute("update lifecycle.messages set send_state = 'uncertain', provider_id = null where customer_id = 'ben'")
+    desk.send(channel)
+    found = desk.all("select send_state, provider_id from lifecycle.messages where customer_id = 'ben'")
+    assert found[0][0] == "accepted"
+    assert found[0][1].startswith("SM")
+
+
+def test_a_sender_whose_lease_is_nearly_over_hands_nothing_over(
+    desk: Desk, provider: ProviderWithRegister, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lifecycle import delivery, outbox
+
+    desk.plan()
+    monkeypatch.setattr(outbox, "LEASE_SECONDS", delivery.SLOWEST_ANSWER_SECONDS)
+    with pytest.raises(TryAgainError):
+        desk.send(provider)
+    assert provider.received == []
+    assert {state for state, _ in desk.states().values()} == {"queued"}
+    monkeypatch.undo()
+    assert ACCEPTED.outcome == "accepted"
