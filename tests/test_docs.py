@@ -320,7 +320,7 @@ def test_the_cases_of_the_new_journey_hold(page: Path, project: Path, database_u
         sql = AnalystSql(project / "include" / "sql" / "journeys" / "second_order" / f"{file.stem}.sql")
         for case in yaml.safe_load(file.read_text(encoding="utf-8")):
             with database.transaction() as connection, connection.begin_nested() as rehearsal:
-                test_journeys._fill(database.driver(connection), case["given"])
+                test_journeys._fill(database.driver(connection), "second_order", case["given"])
                 database.set_as_of(connection, as_of.midnight(case["as_of"], "Europe/London"), "Europe/London")
                 found = [list(row[:2]) for row in sql.stream(connection)]
                 rehearsal.rollback()

@@ -220,7 +220,10 @@ def replay_command(journey: str, first: date, last: date, form: str, no_policy: 
 @click.argument("journey")
 @as_of_option()
 def run_command(journey: str, day: date | None) -> None:
-    """Run one day without Airflow: the same stages as its tasks, that day played as if it were today."""
+    """Run one day without Airflow: the same stages as its tasks, that day played as if it were today.
+
+    To try a journey out on any day. To repair a day that Airflow missed, use a backfill in Airflow.
+    """
     from lifecycle import journeys, runs, stages
 
     declared = journeys.load(journey)
@@ -296,8 +299,11 @@ def report(journey: str, first: date | None, last: date | None, form: str) -> No
     """Show per run day how many were due, sent, skipped by reason, and converted."""
     from datetime import timedelta
 
-    from lifecycle import journeys, reports
+    from lifecycle import controls, journeys, reports
 
+    paused = controls.paused()
+    if paused:
+        click.echo(f"paused: {', '.join(paused)}; open again with: lifecycle resume", err=True)
     declared = journeys.load(journey)
     last = last or _today(declared.zone)
     days = reports.per_day(journey, first or last - timedelta(days=30), last)
@@ -324,11 +330,14 @@ def pause(scope: str, reason: str) -> None:
 @cli.command()
 @click.argument("scope", default="all")
 def resume(scope: str) -> None:
-    """Allow sending again."""
+    """Allow sending again; `all` opens everything that is paused."""
     from lifecycle import controls
 
     controls.set_state(scope, "open", "")
-    click.echo(f"{scope} is open")
+    still = controls.paused()
+    click.echo(f"{scope} is open; what is queued leaves with the journey's next run")
+    if still:
+        click.echo(f"still paused: {', '.join(still)}")
 
 
 # --- servers ----------------------------------------------------------------------------------------------------------

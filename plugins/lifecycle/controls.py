@@ -9,7 +9,7 @@ from lifecycle.journey import unknown_name
 
 
 def set_state(scope: str, state: str, reason: str) -> None:
-    """Pause or open a scope: `all`, `email`, `sms` or a journey.
+    """Pause or open a scope: `all`, `email`, `sms` or a journey; opening `all` opens every one.
 
     Raises:
         LifecycleError: there is no such scope.
@@ -17,11 +17,12 @@ def set_state(scope: str, state: str, reason: str) -> None:
     known = ["all", "email", "sms", *journeys.names()]
     if scope not in known:
         raise unknown_name("scope", scope, known)
+    scopes = {scope, *paused()} if (scope, state) == ("all", "open") else {scope}
     with database.transaction() as connection:
         database.require_schema(connection)
-        database.run(
-            connection, "engine/controls/set.sql", scope=scope, state=state, reason=reason, changed_by=getpass.getuser()
-        )
+        for one in sorted(scopes):
+            values = {"scope": one, "state": state, "reason": reason, "changed_by": getpass.getuser()}
+            database.run(connection, "engine/controls/set.sql", **values)
 
 
 def paused() -> list[str]:

@@ -61,6 +61,8 @@ def import_folder(
     with database.transaction() as connection:
         database.require_schema(connection)
         _make_room(connection, replace)
+        # What is imported is the user's from here on: the demo never replaces it.
+        database.run(connection, "engine/demo/release.sql")
         counts = {file.table.name: _load(connection, file, shift) for file in found.files}
         _refuse_unknown_references(connection, found.files)
         database.run(connection, "engine/import/analyze.sql")

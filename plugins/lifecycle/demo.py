@@ -226,6 +226,7 @@ def _print_addresses(console: Console, address: AirflowAddress) -> None:
     console.print(f"Airflow        {address.url}  (login {address.username} / {address.password})")
     console.print(f"Sandbox inbox  {stack.sandbox_url()}")
     console.print(f"Landing page   {_sample_landing_page() or 'none: no message was sent in these days'}")
+    console.print("Look closer    .venv/bin/lifecycle report reactivation, or lifecycle --help")
     console.print("Everything keeps running; stop it with: make down (or bin/down)")
 
 
