@@ -132,5 +132,6 @@ def holdout_percent() -> int:
 
 def _whole_number(name: str, text: str, most: int) -> int:
     if not text.isdigit() or int(text) > most:
-        raise LifecycleError(f"{name} is {_read(name)!r}", hint=f"Give whole numbers up to {most}, as its default shows")
+        hint = f"Give whole numbers up to {most}, as its default shows"
+        raise LifecycleError(f"{name} is {_read(name)!r}", hint=hint)
     return int(text)
