@@ -25,6 +25,30 @@ class OutgoingEmail:
 
 
 @dataclass(frozen=True)
+class BatchRecipient:
+    """One person of an `EmailBatch`; `substitutions` holds by tag what is theirs alone."""
+
+    message_id: str
+    to: str
+    substitutions: dict[str, str]
+    unsubscribe_url: str = ""
+
+
+@dataclass(frozen=True)
+class EmailBatch:
+    """One request to many people: the words they share, once, with tags where each person's own words go.
+
+    The tags occur nowhere else, neither in the words nor in what replaces them, so that the order of replacing does
+    not matter. No address occurs twice.
+    """
+
+    subject: str
+    html: str
+    text: str
+    recipients: list[BatchRecipient]
+
+
+@dataclass(frozen=True)
 class OutgoingSms:
     """One rendered SMS; `to` is E.164."""
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import functools
 import http.client
+import json
 import logging
 import re
+import time
 import urllib.error
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lifecycle import settings
-from lifecycle.channels import OutgoingEmail, Receipt
+from lifecycle.channels import BatchRecipient, EmailBatch, OutgoingEmail, Receipt
 from lifecycle.channels.accounts import SendGridAccount
 from lifecycle.channels.answers import (
     NO_ANSWER,
@@ -26,6 +28,7 @@ from lifecycle.channels.answers import (
     retry_after_seconds,
 )
 from lifecycle.channels.connections import NeverConnectedError, opener
+from lifecycle.errors import TryAgainError
 
 MESSAGE_ID_KEY = "lifecycle_message_id"
 """Name of our message id in `custom_args`; prefixed because events bring it back at their top level."""
@@ -33,6 +36,17 @@ MESSAGE_ID_KEY = "lifecycle_message_id"
 ACCEPTED_STATUS = 202
 """The only success: 200 is what SendGrid's own sandbox mode answers, and nothing is sent then."""
 
+CREATED_STATUS = 201
+
+BISECTED = (400, 413)
+"""Answers that refuse a whole request for what may be one person's fault."""
+
+LONGEST_BATCH_SECONDS = 40.0
+"""How long dividing a refused request may take; a claim is held a minute, and whoever is left is tried again."""
+
+OUT_OF_TIME: Meaning = ("retry", "not tried in time")
+
+_BATCH_ID = re.compile(r"[\w\-]{1,200}", re.ASCII)
 _PROVIDER_ID = re.compile(r"[\w.\-]{1,200}", re.ASCII)
 _ERROR_FIELD = re.compile(r'"field"\s*:\s*"([a-z_]+(?:\.(?:[a-z_]+|\d+))*)"')
 
@@ -41,7 +55,7 @@ logging.getLogger("python_http_client").setLevel(logging.WARNING)
 
 
 class SendGridEmail:
-    """Sends one email per call.
+    """Sends emails, one or a batch per call.
 
     One instance may be shared by threads: every call opens its own connection, and nothing is changed after the client
     was built.
@@ -55,19 +69,68 @@ class SendGridEmail:
         """Hand one email to SendGrid and say what became of it."""
         return self.post(mail_body(message))
 
+    def send_many(
+        self,
+        batch: EmailBatch,
+        *,
+        batch_id: str = "",
+        send_at: int | None = None,
+        within_seconds: float = LONGEST_BATCH_SECONDS,
+    ) -> list[Receipt]:
+        """Hand a batch over as one request and say what became of each person, in their order.
+
+        A request that is refused reached nobody. It is halved until whoever made it so is refused alone; whoever was
+        taken is not sent again. No further request starts that may take longer than `within_seconds` in all. With
+        `batch_id` and `send_at` (seconds since 1970) SendGrid holds the emails until then, and `cancel_batch` stops
+        them.
+        """
+        last_start = time.monotonic() + within_seconds - self._timeout_seconds
+
+        def post(people: list[BatchRecipient]) -> Receipt:
+            return self.post(batch_body(batch, people, batch_id=batch_id, send_at=send_at))
+
+        return _bisected(post, batch.recipients, last_start)
+
     def post(self, body: dict[str, Any]) -> Receipt:
         """Hand over a ready request body."""
+        answer = self._call(lambda client: client.mail.send.post(request_body=body))
+        return answer if isinstance(answer, Receipt) else _answered(answer.status_code, answer.headers)
+
+    def create_batch_id(self) -> str:
+        """A name to hold and cancel emails by.
+
+        Raises:
+            TryAgainError: SendGrid gave none; nothing was sent.
+        """
+        answer = self._call(lambda client: client.mail.batch.post())
+        found = "" if isinstance(answer, Receipt) else _batch_id(answer)
+        if not found:
+            reason = answer.detail if isinstance(answer, Receipt) else "answer not understood"
+            raise TryAgainError(f"SendGrid gave no batch id: {reason}", hint="Nothing was sent; run the task again")
+        return found
+
+    def cancel_batch(self, batch_id: str) -> Receipt:
+        """Stop whatever is held under that name: `accepted` when SendGrid says that it is."""
+        body = {"batch_id": batch_id, "status": "cancel"}
+        answer = self._call(lambda client: client.user.scheduled_sends.post(request_body=body))
+        if isinstance(answer, Receipt):
+            return answer
+        if answer.status_code == CREATED_STATUS:
+            return Receipt("accepted", provider_id=batch_id, http_status=CREATED_STATUS)
+        return _receipt(ODD_ANSWER, answer.status_code)
+
+    def _call(self, request: Callable[[Any], Any]) -> Any:
+        """What SendGrid answers to a request, or the receipt of its failure."""
         from python_http_client.exceptions import HTTPError
 
         try:
-            answer = self._client.mail.send.post(request_body=body)
+            return request(self._client)
         except HTTPError as error:
             return _refused(error)
         except urllib.error.URLError as error:
             return _receipt(NOT_REACHED if isinstance(error.reason, NeverConnectedError) else NO_ANSWER)
         except (OSError, http.client.HTTPException):
             return _receipt(NO_ANSWER)
-        return _answered(answer.status_code, answer.headers)
 
     @functools.cached_property
     def _client(self) -> Any:
@@ -79,16 +142,44 @@ class SendGridEmail:
 
 def mail_body(message: OutgoingEmail) -> dict[str, Any]:
     """The JSON body of one email: text before HTML, our id as the only metadata, SendGrid's own tracking off."""
-    person: dict[str, Any] = {"to": [{"email": message.to}], "custom_args": {MESSAGE_ID_KEY: message.message_id}}
-    if message.unsubscribe_url:
-        person["headers"] = unsubscribe_headers(message.unsubscribe_url)
+    return _body(message, [_personalization(message)])
+
+
+def batch_body(
+    batch: EmailBatch,
+    people: list[BatchRecipient] | None = None,
+    *,
+    batch_id: str = "",
+    send_at: int | None = None,
+) -> dict[str, Any]:
+    """The JSON body of a batch, for all its people or some of them, in their order."""
+    chosen = batch.recipients if people is None else people
+    held = {name: value for name, value in (("batch_id", batch_id), ("send_at", send_at)) if value}
+    return _body(batch, [_batched_personalization(person) for person in chosen]) | held
+
+
+def _batched_personalization(person: BatchRecipient) -> dict[str, Any]:
+    made = _personalization(person)
+    if person.substitutions:
+        made["substitutions"] = person.substitutions
+    return made
+
+
+def _personalization(person: OutgoingEmail | BatchRecipient) -> dict[str, Any]:
+    made: dict[str, Any] = {"to": [{"email": person.to}], "custom_args": {MESSAGE_ID_KEY: person.message_id}}
+    if person.unsubscribe_url:
+        made["headers"] = unsubscribe_headers(person.unsubscribe_url)
+    return made
+
+
+def _body(words: OutgoingEmail | EmailBatch, people: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "personalizations": [person],
+        "personalizations": people,
         "from": {"email": settings.sender_email(), "name": settings.sender_name()},
-        "subject": message.subject,
+        "subject": words.subject,
         "content": [
             {"type": kind, "value": value}
-            for kind, value in (("text/plain", message.text), ("text/html", message.html))
+            for kind, value in (("text/plain", words.text), ("text/html", words.html))
             if value
         ],
         "tracking_settings": {
@@ -102,6 +193,43 @@ def mail_body(message: OutgoingEmail) -> dict[str, Any]:
 def unsubscribe_headers(url: str) -> dict[str, str]:
     """One-click unsubscribe (RFC 8058)."""
     return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+
+def _bisected(
+    post: Callable[[list[BatchRecipient]], Receipt], people: list[BatchRecipient], last_start: float
+) -> list[Receipt]:
+    """Receipts by person. Halves wait in order; once SendGrid asks to come later, they are not tried at all."""
+    receipts: list[Receipt] = []
+    waiting = [people] if people else []
+    stopped: Receipt | None = None
+    while waiting:
+        some = waiting.pop()
+        receipt = stopped or post(some)
+        if _is_to_be_divided(receipt, some):
+            middle = len(some) // 2
+            waiting += [some[middle:], some[:middle]]
+        else:
+            receipts += [receipt] * len(some)
+        if receipt.outcome == "retry":
+            stopped = receipt
+        elif time.monotonic() > last_start:
+            stopped = _receipt(OUT_OF_TIME)
+    return receipts
+
+
+def _is_to_be_divided(receipt: Receipt, people: list[BatchRecipient]) -> bool:
+    """Whether a refusal may be the fault of some: not when SendGrid names a field that they all share."""
+    if receipt.outcome != "rejected" or receipt.http_status not in BISECTED or len(people) == 1:
+        return False
+    return receipt.provider_code.partition(".")[0] not in ("from", "template_id", "batch_id", "send_at")
+
+
+def _batch_id(answer: Any) -> str:
+    try:
+        found = json.loads(answer.body)["batch_id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return found if answer.status_code == CREATED_STATUS and _BATCH_ID.fullmatch(str(found)) else ""
 
 
 def _answered(status: int, headers: Mapping[str, str]) -> Receipt:
