@@ -2,34 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from lifecycle import settings
 from lifecycle.errors import LifecycleError
-from lifecycle.sandbox import inbox, sendgrid_api, twilio_api
+from lifecycle.sandbox import controls, inbox, logs_api, scheduling, sendgrid_api, twilio_api
+from lifecycle.sandbox.courier import Courier
+from lifecycle.sandbox.faults import Faults, FaultyProviders
+from lifecycle.sandbox.options import BadOptionError, read
+from lifecycle.sandbox.postbox import Postbox
 from lifecycle.sandbox.storage import Storage
+from lifecycle.sandbox.switches import KINDS, Switches
 
 _TWILIO_MESSAGES = "/2010-04-01/Accounts/{account_sid}/Messages"
 
+_SWITCH = ["GET", "PUT", "DELETE"]
+
 _ROUTES = [
     Route("/v3/mail/send", sendgrid_api.mail_send, methods=["POST"]),
+    Route("/v3/mail/batch", scheduling.create_batch, methods=["POST"]),
+    Route("/v3/mail/batch/{batch_id}", scheduling.check_batch, methods=["GET"]),
+    Route("/v3/user/scheduled_sends", scheduling.stop_batch, methods=["POST"]),
+    Route("/v3/user/scheduled_sends", scheduling.stopped_batches, methods=["GET"]),
+    Route("/v3/user/scheduled_sends/{batch_id}", scheduling.stopped_batch, methods=["GET"]),
+    Route("/v3/user/scheduled_sends/{batch_id}", scheduling.change_batch, methods=["PATCH"]),
+    Route("/v3/user/scheduled_sends/{batch_id}", scheduling.resume_batch, methods=["DELETE"]),
+    Route("/v3/logs", logs_api.search_logs, methods=["POST"]),
+    Route("/v3/logs/{sg_message_id}", logs_api.log_details, methods=["GET"]),
     Route(f"{_TWILIO_MESSAGES}.json", twilio_api.list_messages, methods=["GET"]),
     Route(f"{_TWILIO_MESSAGES}.json", twilio_api.create_message, methods=["POST"]),
     Route(f"{_TWILIO_MESSAGES}/{{sid}}.json", twilio_api.fetch_message, methods=["GET"]),
     Route("/messages.json", inbox.messages_json, methods=["GET"]),
     Route("/messages.json", inbox.clear_messages, methods=["DELETE"]),
     Route("/deliveries.json", inbox.deliveries_json, methods=["GET"]),
+    Route("/stats.json", controls.stats, methods=["GET"]),
+    Route("/purchases.json", controls.purchases, methods=["GET"]),
+    Route("/clock", controls.clock, methods=["GET", "POST"]),
+    Route("/faults", controls.faults, methods=_SWITCH),
+    *(Route(f"/{name}", controls.group(name), methods=_SWITCH) for name in KINDS),
     Route("/messages/{id:int}", inbox.message_page, methods=["GET"]),
     Route("/", inbox.inbox_page, methods=["GET"]),
 ]
@@ -39,22 +63,42 @@ def create_app(database_path: Path) -> Starlette:
     """The sandbox over one SQLite file; what the file already holds is shown again."""
     app = Starlette(
         routes=[Route("/health", _health), *_ROUTES],
+        middleware=[Middleware(FaultyProviders)],
         lifespan=_lifespan,
         exception_handlers={HTTPException: _http_error},
     )
     app.state.database_path = database_path
+    app.state.faults = Faults()
+    app.state.initially = {}
     return app
 
 
-def serve(port: int, host: str = "127.0.0.1") -> None:
+def serve(port: int, host: str = "127.0.0.1", *, latency_ms: float = 0, **switches: Mapping[str, Any] | None) -> None:
     """Run the sandbox until it is told to stop (Ctrl-C, SIGTERM), saying nothing unless something is wrong.
 
     Its inbox has no login and shows names and addresses, so it belongs on loopback or in a private network.
+    `webhooks`, `people` and `behaviour` may be given as the JSON objects their addresses take; what is not given stays
+    as it was when the sandbox last ran.
+
+    Raises:
+        LifecycleError: the port is taken, or a switch cannot be read.
     """
     app = create_app(settings.home() / "sandbox.sqlite")
+    _prepare(app, latency_ms, {name: given for name, given in switches.items() if given is not None})
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     with bound_socket(port, host) as listening:
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _prepare(app: Starlette, latency_ms: float, switches: Mapping[str, Any]) -> None:
+    """Check what is to be switched on before anything starts; it is switched on when the file is open."""
+    try:
+        app.state.faults.turn({"latency_ms": latency_ms})
+        for name, given in switches.items():
+            read(KINDS[name], given)
+    except BadOptionError as error:
+        raise LifecycleError(f"The sandbox cannot be set up: {error}", hint="See docs/how-to") from error
+    app.state.initially = dict(switches)
 
 
 def bound_socket(port: int, host: str = "127.0.0.1") -> socket.socket:
@@ -78,11 +122,21 @@ def _not_bound(error: OSError, port: int, host: str) -> LifecycleError:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    app.state.storage = Storage(app.state.database_path)
+    state = app.state
+    state.storage = Storage(state.database_path)
+    switches = Switches(state.storage)
+    for name, given in state.initially.items():
+        switches.turn(name, given)
+    state.postbox = Postbox(state.storage, switches)
+    state.courier = Courier(state.postbox)
+    work = asyncio.create_task(state.courier.run())
     try:
         yield
     finally:
-        app.state.storage.close()
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        state.storage.close()
 
 
 async def _health(request: Request) -> Response:

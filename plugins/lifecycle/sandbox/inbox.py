@@ -25,7 +25,7 @@ _LINK = re.compile(r"(https?://[^\s<>\"]*[^\s<>\".,;:!?)\]}'。、」）])")
 
 async def messages_json(request: Request) -> Response:
     """The stored messages: newest first, or with `since_id` what came after it, oldest first."""
-    storage: Storage = request.app.state.storage
+    storage = _storage(request)
     wanted = _filter(request, default_limit=100)
     since_id = _number(request, "since_id")
     found = storage.newest(wanted) if since_id is None else storage.since(since_id, wanted)
@@ -39,8 +39,9 @@ async def clear_messages(request: Request) -> Response:
 
 
 async def deliveries_json(request: Request) -> Response:
-    """How often each of our message ids was accepted."""
-    return JSONResponse(request.app.state.storage.deliveries())
+    """How often each of our message ids went out; with `only=duplicates` those that did more than once."""
+    at_least = 2 if request.query_params.get("only") == "duplicates" else 1
+    return JSONResponse(_storage(request).deliveries(at_least))
 
 
 async def inbox_page(request: Request) -> Response:
@@ -58,7 +59,7 @@ async def message_page(request: Request) -> Response:
 
 
 def _inbox(request: Request, opened: Message | None) -> Response:
-    storage: Storage = request.app.state.storage
+    storage = _storage(request)
     wanted = _filter(request, default_limit=PAGE_SIZE)
     found = storage.newest(replace(wanted, limit=PAGE_SIZE + 1))
     chosen = {"person": wanted.person or "", "channel": wanted.channel or ""}
@@ -77,6 +78,12 @@ def _inbox(request: Request, opened: Message | None) -> Response:
         linked=linked,
         channels=CHANNELS,
     )
+
+
+def _storage(request: Request) -> Storage:
+    """What was received, with everything let go that is due by now."""
+    request.app.state.postbox.release()
+    return request.app.state.storage
 
 
 def _html(name: str, status_code: int = 200, **values: Any) -> HTMLResponse:

@@ -6,7 +6,8 @@ import base64
 import binascii
 import re
 import secrets
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -15,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lifecycle.sandbox.messages import sms_of
-from lifecycle.sandbox.storage import Filter, Message, Storage
+from lifecycle.sandbox.postbox import Postbox
+from lifecycle.sandbox.storage import Message
 from lifecycle.sandbox.validation import TwilioError, twilio_error
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -26,6 +28,7 @@ NOT_AUTHENTICATED = TwilioError(401, 20003, "Authenticate")
 NOT_FOUND = TwilioError(404, 20404, "The requested resource was not found")
 NOT_ALLOWED = TwilioError(405, 20004, "Method not allowed")
 NOT_A_FORM = TwilioError(400, 20001, "The request body is not a form")
+NOT_A_DATE = TwilioError(400, 20001, "DateSent is not a date")
 TOO_LARGE = TwilioError(413, 20001, "The request body is too large")
 
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
@@ -50,10 +53,10 @@ async def create_message(request: Request) -> Response:
 
 
 def _take(request: Request, text: str, form: dict[str, list[str]]) -> Response:
-    storage: Storage = request.app.state.storage
+    postbox: Postbox = request.app.state.postbox
     sid = ("MM" if form.get("MediaUrl") else "SM") + secrets.token_hex(16)
-    storage.keep(text, [sms_of({name: values[-1] for name, values in form.items()}, sid)])
-    message = storage.sms(sid)
+    postbox.accept(text, [sms_of({name: values[-1] for name, values in form.items()}, sid)])
+    message = postbox.storage.sms(sid)
     assert message
     status = "queued" if any(form.get("From", [])) else "accepted"
     return JSONResponse(_resource(message, request.path_params["account_sid"], status), status_code=201)
@@ -67,25 +70,64 @@ async def fetch_message(request: Request) -> Response:
     message = request.app.state.storage.sms(request.path_params["sid"])
     if not message:
         return refusal(NOT_FOUND)
-    return JSONResponse(_resource(message, request.path_params["account_sid"], "delivered"))
+    return JSONResponse(_resource(message, request.path_params["account_sid"], _status(message)))
 
 
 async def list_messages(request: Request) -> Response:
-    """The newest messages first, by pages, of everybody or to one number."""
+    """The newest messages first, by pages; To, From and DateSent narrow them, and the newest may not be listed yet."""
     denied = _denied(request)
     if denied:
         return refusal(denied)
-    number = _whole(request.query_params.get("Page"), 0)
-    size = min(max(_whole(request.query_params.get("PageSize"), DEFAULT_PAGE_SIZE), 1), MAX_PAGE_SIZE)
-    wanted = Filter(request.query_params.get("To") or None, channel="sms", limit=size + 1, offset=number * size)
-    found = request.app.state.storage.newest(wanted)
+    asked = request.query_params
+    number = _whole(asked.get("Page"), 0)
+    size = min(max(_whole(asked.get("PageSize"), DEFAULT_PAGE_SIZE), 1), MAX_PAGE_SIZE)
+    try:
+        sent_from, sent_until = _sent_between(asked)
+    except ValueError:
+        return refusal(NOT_A_DATE)
+    postbox: Postbox = request.app.state.postbox
+    found = postbox.storage.sms_list(
+        indexed_until=postbox.now - postbox.switches.behaviour.twilio_index_lag_seconds,
+        to_address=asked.get("To") or None,
+        sender=asked.get("From") or None,
+        sent_from=sent_from,
+        sent_until=sent_until,
+        limit=size + 1,
+        offset=number * size,
+    )
     return JSONResponse(_page(request, found[:size], number, size, has_next=len(found) > size))
+
+
+def _sent_between(asked: Mapping[str, str]) -> tuple[float | None, float | None]:
+    """The span of time that the three DateSent filters leave; a bare date is its midnight in UTC.
+
+    Raises:
+        ValueError: one of them is no date.
+    """
+    on = _moment(asked.get("DateSent"))
+    if on:
+        day = on.replace(hour=0, minute=0, second=0, microsecond=0)
+        return day.timestamp(), (day + timedelta(days=1)).timestamp()
+    after, before = _moment(asked.get("DateSent>")), _moment(asked.get("DateSent<"))
+    return after.timestamp() if after else None, before.timestamp() if before else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _status(message: Message) -> str:
+    """What Twilio last said about a message; while nothing is simulated, everything arrives at once."""
+    return message.status or "delivered"
 
 
 def _page(request: Request, found: list[Message], number: int, size: int, *, has_next: bool) -> dict[str, Any]:
     account_sid = request.path_params["account_sid"]
     return {
-        "messages": [_resource(message, account_sid, "delivered") for message in found],
+        "messages": [_resource(message, account_sid, _status(message)) for message in found],
         "page": number,
         "page_size": size,
         "start": number * size,
@@ -112,10 +154,10 @@ def _resource(message: Message, account_sid: str, status: str) -> dict[str, Any]
         "api_version": "2010-04-01",
         "body": message.text,
         "date_created": created,
-        "date_sent": created if status == "delivered" else None,
+        "date_sent": created if status not in ("queued", "accepted") else None,
         "date_updated": created,
         "direction": "outbound-api",
-        "error_code": None,
+        "error_code": 30003 if status == "undelivered" else None,
         "error_message": None,
         "from": form.get("From"),
         "messaging_service_sid": form.get("MessagingServiceSid"),

@@ -19,6 +19,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from lifecycle.sandbox import shape
+
 _SCHEMAS = Path(__file__).parent / "schemas"
 _SENDGRID_HELP = "http://sendgrid.com/docs/API_Reference/Web_API_v3/Mail/errors.html#message."
 
@@ -26,6 +28,9 @@ MAX_RECIPIENTS = 1000
 MAX_SUBSTITUTION_BYTES = 10_000
 MAX_CUSTOM_ARGS_BYTES = 10_000
 MAX_SEND_AT_AHEAD_SECONDS = 72 * 3600
+
+_JSON_GROWTH = 16
+"""No text grows more than this in JSON: six bytes for one control character, quotes and separators around it."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,14 @@ _WORDS: dict[str, str] = {
 _JSON_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
-def sendgrid_errors(body: Any) -> list[SendGridError]:
+def sendgrid_errors(body: Any, now: float | None = None) -> list[SendGridError]:
     """Why SendGrid would answer 400, in its own JSON shape; empty when it would take the mail."""
-    problems = sorted(_schema("sendgrid_mail_send").iter_errors(body), key=lambda error: list(map(str, error.path)))
-    if problems:
-        return [_sendgrid_error(problem) for problem in problems]
-    return [problem for rule in _SENDGRID_RULES for problem in rule(body)]
+    if not _fits("sendgrid_mail_send")(body):
+        problems = sorted(_schema("sendgrid_mail_send").iter_errors(body), key=lambda error: list(map(str, error.path)))
+        if problems:
+            return [_sendgrid_error(problem) for problem in problems]
+    ahead = _send_at_is_near(body, time.time() if now is None else now)
+    return [*(problem for rule in _SENDGRID_RULES for problem in rule(body)), *ahead]
 
 
 def _sendgrid_error(problem: ValidationError) -> SendGridError:
@@ -127,7 +134,8 @@ def _text_comes_before_html(body: dict[str, Any]) -> Iterator[SendGridError]:
 def _addresses(body: dict[str, Any]) -> Iterator[str]:
     for person in body["personalizations"]:
         for kind in ("to", "cc", "bcc"):
-            yield from (recipient["email"].lower() for recipient in person.get(kind, []))
+            for recipient in person.get(kind, ()):
+                yield recipient["email"].lower()
 
 
 def _recipients_are_unique(body: dict[str, Any]) -> Iterator[SendGridError]:
@@ -151,7 +159,7 @@ def _recipients_are_unique(body: dict[str, Any]) -> Iterator[SendGridError]:
 def _substitutions_fit(body: dict[str, Any]) -> Iterator[SendGridError]:
     for position, person in enumerate(body["personalizations"]):
         values = person.get("substitutions", {})
-        if sum(len(tag.encode()) + len(value.encode()) for tag, value in values.items()) > MAX_SUBSTITUTION_BYTES:
+        if _bytes_of(values) > MAX_SUBSTITUTION_BYTES:
             yield SendGridError(
                 f"The substitutions of a personalization may not exceed {MAX_SUBSTITUTION_BYTES} bytes.",
                 f"personalizations.{position}.substitutions",
@@ -165,11 +173,18 @@ def _substitutions_fit(body: dict[str, Any]) -> Iterator[SendGridError]:
             )
 
 
+def _bytes_of(values: dict[str, str]) -> int:
+    return len("".join([*values, *values.values()]).encode()) if values else 0
+
+
 def _custom_args_fit(body: dict[str, Any]) -> Iterator[SendGridError]:
     shared = body.get("custom_args", {})
+    few_bytes = MAX_CUSTOM_ARGS_BYTES / _JSON_GROWTH - _bytes_of(shared)
     for position, person in enumerate(body["personalizations"]):
-        arguments = {**shared, **person.get("custom_args", {})}
-        if arguments and len(json.dumps(arguments).encode()) >= MAX_CUSTOM_ARGS_BYTES:
+        own = person.get("custom_args", {})
+        if _bytes_of(own) < few_bytes:
+            continue
+        if len(json.dumps({**shared, **own}).encode()) >= MAX_CUSTOM_ARGS_BYTES:
             yield SendGridError(
                 f"Custom arguments must be less than {MAX_CUSTOM_ARGS_BYTES} bytes.",
                 f"personalizations.{position}.custom_args",
@@ -177,9 +192,9 @@ def _custom_args_fit(body: dict[str, Any]) -> Iterator[SendGridError]:
             )
 
 
-def _send_at_is_near(body: dict[str, Any]) -> Iterator[SendGridError]:
+def _send_at_is_near(body: dict[str, Any], now: float) -> Iterator[SendGridError]:
     times = [part.get("send_at", 0) for part in (body, *body["personalizations"])]
-    if max(times) > time.time() + MAX_SEND_AT_AHEAD_SECONDS:
+    if max(times) > now + MAX_SEND_AT_AHEAD_SECONDS:
         yield SendGridError(
             "The send_at parameter may not be more than 72 hours in the future.", "send_at", _SENDGRID_HELP + "send_at"
         )
@@ -192,7 +207,6 @@ _SENDGRID_RULES = (
     _recipients_are_unique,
     _substitutions_fit,
     _custom_args_fit,
-    _send_at_is_near,
 )
 
 _TWILIO_FIELD_ERRORS: dict[str, tuple[int, str]] = {
@@ -224,9 +238,10 @@ def twilio_error(form: dict[str, list[str]]) -> TwilioError | None:
     missing = _twilio_missing(fields)
     if missing:
         return TwilioError(400, *missing)
-    problem = next(_schema("twilio_create_message").iter_errors(fields), None)
-    if problem:
-        return _twilio_invalid(str(problem.path[0]), str(problem.instance))
+    if not _fits("twilio_create_message")(fields):
+        problem = next(_schema("twilio_create_message").iter_errors(fields), None)
+        if problem:
+            return _twilio_invalid(str(problem.path[0]), str(problem.instance))
     if len(form.get("MediaUrl", [])) > 10:
         return TwilioError(400, 21623, "Number of media files exceeds allowed limit of 10")
     return _twilio_magic(fields)
@@ -257,6 +272,16 @@ def _twilio_magic(fields: dict[str, str]) -> TwilioError | None:
     return None
 
 
+def described(name: str) -> dict[str, Any]:
+    """One of the schemas, as its file says it."""
+    return json.loads((_SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+
+
 @functools.cache
 def _schema(name: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads((_SCHEMAS / f"{name}.json").read_text(encoding="utf-8")))
+    return Draft202012Validator(described(name))
+
+
+@functools.cache
+def _fits(name: str) -> shape.Check:
+    return shape.compiled(described(name))

@@ -1,0 +1,5 @@
+-- Everything that was switched on.
+select
+    name,
+    value
+from controls

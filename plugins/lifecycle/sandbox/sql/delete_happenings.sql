@@ -1,0 +1,2 @@
+-- Forgets everything that was to come.
+delete from happenings

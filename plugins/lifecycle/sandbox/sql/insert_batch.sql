@@ -1,0 +1,2 @@
+-- A new batch id.
+insert into batches (batch_id) values (:batch_id)

@@ -1,0 +1,2 @@
+-- The number of the message that was kept last in this transaction.
+select last_insert_rowid() as number

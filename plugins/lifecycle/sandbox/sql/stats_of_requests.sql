@@ -1,0 +1,3 @@
+-- How many requests brought them.
+select count(*) as requests
+from requests
