@@ -61,12 +61,13 @@ class Demo:
     def wait_for_runs(self, since: datetime) -> list[dict[str, Any]]:
         """The Dag's runs, when none of them is queued or running any more and all began again."""
         deadline = time.monotonic() + 180
-        while time.monotonic() < deadline:
+        while True:
             runs = self.api.dag_runs("reactivation")
             if all(run["state"] in ("success", "failed") and _began(run) >= since for run in runs):
                 return runs
+            states = [(run["dag_run_id"], run["state"]) for run in runs]
+            assert time.monotonic() < deadline, f"runs did not end: {states}"
             time.sleep(0.5)
-        raise AssertionError(f"runs did not end: {[(run['dag_run_id'], run['state']) for run in runs]}")
 
 
 def lifecycle(environment: dict[str, str], *words: str) -> str:
@@ -101,7 +102,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         assert airflow, printed
         assert inbox, printed
         with psycopg.connect(lifecycle(environment, "db", "url").strip(), autocommit=True) as connection:
-            yield Demo(home, environment, printed, connection, SandboxClient(inbox[1]), AirflowApi(*airflow.groups()))
+            yield Demo(
+                home,
+                environment,
+                printed,
+                connection,
+                SandboxClient(inbox[1]),
+                AirflowApi(airflow[1], airflow[2], airflow[3]),
+            )
     finally:
         pids = _pids_under(home)
         lifecycle(environment, "down")
