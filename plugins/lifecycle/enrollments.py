@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def enter(connection: Connection, run_id: int, journey: Journey, step: Step) -> int:
     """Enter the audience of a step, where the journey lets people in at that step (A-4). Returns how many are new."""
-    if step is not journey.steps[0] and journey.entry == "none":
+    if step.name != journey.steps[0].name and journey.entry == "none":
         return 0
     return database.run(connection, "engine/enrollments/enter.sql", run_id=run_id, journey=journey.name, step=step.name)
 
