@@ -22,6 +22,7 @@ from lifecycle.vouchers import IssuedVoucher
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template, Undefined, nodes
+    from jinja2.runtime import Context
 
     from lifecycle.journey import Journey, Step
 
@@ -96,7 +97,9 @@ def render(journey: Journey, step: Step, recipient: Recipient) -> RenderedMessag
         return RenderedMessage(text=text, link_names=frozenset(used))
     email = email_templates(stem, locale)
     html, text = _render(email.page, values), _render(email.text, values)
-    return RenderedMessage(text=text, link_names=frozenset(used), subject=one_line(email.subject, values), html=html)
+    subject = one_line(email.subject, values)
+    # Last, because each of the three may ask for links.
+    return RenderedMessage(text=text, link_names=frozenset(used), subject=subject, html=html)
 
 
 def render_page(name: str, values: dict[str, Any], locale: str | None = None) -> str:
@@ -105,17 +108,29 @@ def render_page(name: str, values: dict[str, Any], locale: str | None = None) ->
     return _render(template_for(stem, f".{suffix}.j2", locale), values)
 
 
-def template_for(stem: str, suffix: str, locale: str | None) -> Template:
+def template_for(stem: str, suffix: str, locale: str | None, *, pinned: Environment | None = None) -> Template:
     """The template in the person's language when there is one: `survey.ja.sms.j2` beats `survey.sms.j2`."""
     from jinja2 import TemplateError
 
     folder = settings.templates_folder()
+    used = pinned or environment(folder)
     names = [f"{stem}.{tag}{suffix}" for tag in _locale_tags(locale)] + [f"{stem}{suffix}"]
     name = next((name for name in names if (folder / name).is_file()), names[-1])
     try:
-        return environment(folder).get_template(name)
+        return used.get_template(name)
     except (TemplateError, UnicodeDecodeError) as error:
         raise template_error(error, folder / name) from None
+
+
+def pinned_environment() -> Environment:
+    """The environment with all templates as they are now: it does not look for newer ones, which saves many messages time."""
+    folder = settings.templates_folder()
+    return _environment_of(folder, tuple(sorted((str(path), path.stat().st_mtime_ns) for path in folder.rglob("*.j2"))))
+
+
+@lru_cache(maxsize=4)
+def _environment_of(folder: Path, versions: tuple[tuple[str, int], ...]) -> Environment:
+    return environment(folder).overlay(auto_reload=False)
 
 
 @dataclass(frozen=True)
@@ -127,12 +142,12 @@ class EmailTemplates:
     subject: Template
 
 
-def email_templates(stem: str, locale: str | None) -> EmailTemplates:
+def email_templates(stem: str, locale: str | None, *, pinned: Environment | None = None) -> EmailTemplates:
     """The templates of an email for a person of that language."""
     from jinja2 import TemplateError
 
-    page = template_for(stem, ".email.html.j2", locale)
-    text = template_for(stem, ".email.txt.j2", locale)
+    page = template_for(stem, ".email.html.j2", locale, pinned=pinned)
+    text = template_for(stem, ".email.txt.j2", locale, pinned=pinned)
     file = Path(str(page.filename))
     try:
         subject = _subject_template(settings.templates_folder(), front_matter(_source(file))["subject"])
@@ -401,7 +416,7 @@ def pieces(template: Template, values: dict[str, Any]) -> list[str]:
         UnrenderableError: the template asks for something this person does not have, or prints too much.
     """
     try:
-        printed = list(template.root_render_func(template.new_context(values)))
+        printed = list(template.root_render_func(_context(template, values)))
     except UnrenderableError as error:
         raise UnrenderableError(f"{template.name}: {error}") from None
     except Exception as error:  # noqa: BLE001 - whatever a template does to one person harms nobody else
@@ -409,6 +424,12 @@ def pieces(template: Template, values: dict[str, Any]) -> list[str]:
     if _is_too_long(printed):
         raise UnrenderableError(f"{template.name}: longer than {MAX_BYTES} bytes")
     return printed
+
+
+def _context(template: Template, values: dict[str, Any]) -> Context:
+    """What `template.new_context` makes, without reading the globals one by one: all templates have the same ones."""
+    used = template.environment
+    return used.context_class(used, {**used.globals, **values}, template.name, template.blocks)
 
 
 def _is_too_long(printed: list[str]) -> bool:
