@@ -148,7 +148,7 @@ def silent_shop(shop: Shop) -> psycopg.Connection[Any]:
 def test_a_replay_with_policy_tells_the_whole_story_and_writes_nothing(silent_shop: Any) -> None:
     before = counts_of_all_tables()
     declared = journeys.load("reactivation")
-    rows = list(replay.with_policy(declared, date(2026, 3, 1), date(2026, 7, 1)))
+    rows = list(replay.with_policy(declared, date(2026, 3, 20), date(2026, 6, 10)))
     assert replay.ReplayRow._fields == ("run_day", "step", "customer_id", "anchor", "outcome", "reason")
     story = [(str(row.run_day), row.step, row.customer_id, row.outcome, row.reason) for row in rows]
     assert story == [
