@@ -31,7 +31,7 @@ _CONDITION = re.compile(
     rf"|(?P<compared>>=|<=|>|<)\s*TIMESTAMP\s*(?P<time>{_TEXT}))\s*",
     re.IGNORECASE,
 )
-_AND = re.compile(r"AND\s+", re.IGNORECASE)
+_AND = re.compile(r"AND\b\s*", re.IGNORECASE)
 _SG_MESSAGE_ID = re.compile(r"(?P<provider_id>[^.]+)(?:\.recvd-sandbox-(?P<number>[0-9a-f]{1,15})\.0)?")
 _COMPARED = {">": "after", ">=": "from", "<": "before", "<=": "until"}
 _FILTERS = (
@@ -79,19 +79,23 @@ def filters_of(query: Any) -> dict[str, Any]:
     if not isinstance(query, str):
         raise _BadQueryError
     wanted: dict[str, Any] = {}
-    at = len(query) - len(query.lstrip())
-    while at < len(query):
-        found = _CONDITION.match(query, at)
+    rest = query.strip()
+    while rest:
+        found = _CONDITION.match(rest)
         if not found:
             raise _BadQueryError
         wanted |= _condition(found)
-        at = found.end()
-        if at < len(query):
-            more = _AND.match(query, at)
-            if not more:
-                raise _BadQueryError
-            at = more.end()
+        rest = rest[found.end() :]
+        if rest:
+            rest = _after_and(rest)
     return wanted
+
+
+def _after_and(rest: str) -> str:
+    more = _AND.match(rest)
+    if not more or more.end() == len(rest):
+        raise _BadQueryError
+    return rest[more.end() :]
 
 
 def _condition(found: re.Match[str]) -> dict[str, Any]:

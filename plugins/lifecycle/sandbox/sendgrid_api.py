@@ -36,10 +36,11 @@ async def mail_send(request: Request) -> Response:
     raw = await request.body()
     if len(raw) > MAX_BODY_BYTES:
         return HTMLResponse(page("too_large.html.j2"), status_code=413)
-    return _take(request.app.state.postbox, raw)
+    return take(request.app.state.postbox, raw)
 
 
-def _take(postbox: Postbox, raw: bytes) -> Response:
+def take(postbox: Postbox, raw: bytes) -> Response:
+    """Judge a body and keep it: everything but HTTP."""
     try:
         text = raw.decode("utf-8")
         body = _parsed(text)

@@ -50,9 +50,9 @@ def faults(sandbox: str, *rules: dict[str, Any], **more: Any) -> None:
 
 
 def send_mail(sandbox: str, timeout: float = 5) -> Any:
-    sdk = SendGridAPIClient("SG.test", host=sandbox)
-    sdk.client.timeout = timeout
-    return sdk.client.mail.send.post(request_body=MAIL)
+    client: Any = SendGridAPIClient("SG.test", host=sandbox).client
+    client.timeout = timeout
+    return client.mail.send.post(request_body=MAIL)
 
 
 def send_sms(sandbox: str, timeout: float = 5, times: int = 1) -> Any:
@@ -62,9 +62,7 @@ def send_sms(sandbox: str, timeout: float = 5, times: int = 1) -> Any:
 
     client = Client("AC" + "0" * 32, "token", http_client=LocalClient(timeout=timeout))
     fields = {"body": "Hello", "from_": "+15005550006", "status_callback": "https://shop.example/s?message_id=m1"}
-    for _ in range(times):
-        message = client.messages.create("+447700900123", **fields)
-    return message
+    return [client.messages.create("+447700900123", **fields) for _ in range(times)]
 
 
 @pytest.mark.parametrize("fault", ["reset_before_accept", "reset_after_accept"])

@@ -29,7 +29,8 @@ function fill(message) {
   row.querySelector(".mark").append(document.getElementById(`icon-${message.channel}`).content.cloneNode(true));
   set(".who", message.to_address);
   set(".line", message.channel === "email" ? message.subject : message.text.trim().split("\n")[0]);
-  set(".parts", message.channel === "email" ? "Email" : `${message.sms_parts} part${message.sms_parts === 1 ? "" : "s"}`);
+  const held = { scheduled: "Scheduled · ", cancelled: "Cancelled · " }[message.state] ?? "";
+  set(".parts", held + (message.channel === "email" ? "Email" : `${message.sms_parts} part${message.sms_parts === 1 ? "" : "s"}`));
   row.querySelector("time").dateTime = message.received_at;
   localTimes(row);
   return row;
