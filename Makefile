@@ -3,7 +3,7 @@ BIN := .venv/bin
 COMPILE = "$$(bin/_setup uv)" pip compile --quiet --universal --python-version 3.10 --no-header \
 	--no-emit-index-url --no-emit-find-links
 
-.PHONY: demo test down check format lock ready
+.PHONY: demo test down check chaos format lock ready
 
 demo:
 	@bin/demo $(ARGS)
@@ -21,6 +21,10 @@ check: ready
 	$(BIN)/pyright
 	$(BIN)/sqlfluff lint --disable-progress-bar include/sql
 	$(BIN)/lint-imports
+
+# Kills, freezes and misleads senders at random and counts what arrived. Arguments: make chaos ARGS="--messages 20000"
+chaos: ready
+	@$(BIN)/python -m bench.chaos $(ARGS)
 
 format: ready
 	$(BIN)/ruff format .

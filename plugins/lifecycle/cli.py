@@ -224,12 +224,13 @@ def run_command(journey: str, day: date | None) -> None:
 
     To try a journey out on any day. To repair a day that Airflow missed, use a backfill in Airflow.
     """
-    from lifecycle import journeys, runs, stages
+    from lifecycle import journeys, runs, settings, stages
 
     declared = journeys.load(journey)
     today = _today(declared.zone)
-    if day and day > today:
-        raise LifecycleError(f"{day} lies ahead, and nobody knows its facts", hint="Give a day up to today")
+    if settings.is_live() and (day or today) != today:
+        hint = "Repair a missed day with a backfill in Airflow; to try a day out, unset LIFECYCLE_LIVE"
+        raise LifecycleError(f"{day} is not today, and real people would be messaged", hint=hint)
     context = runs.for_day(declared.journey, day or today, declared.zone, run_type="manual", today=today)
     _ensure_servers()
     done = stages.run_all(context, _channel)

@@ -113,7 +113,6 @@ def rows_per_table(connection: psycopg.Connection[Any]) -> dict[str, int]:
         (("plan", "reactivaton"), "Did you mean 'reactivation'."),
         (("report", "reactivaton"), "Did you mean 'reactivation'."),
         (("run", "reactivaton"), "Did you mean 'reactivation'."),
-        (("run", "reactivation", "--as-of", "2199-01-01"), "2199-01-01 lies ahead, and nobody knows its facts."),
         (("pause", "emial"), "There is no scope 'emial'. Did you mean 'email'."),
         (("resume", "nothing"), "There is no scope 'nothing'. Known: all, email, reactivation, sms"),
         (("audience", "reactivation/survey", "--as-of", "31.03.2026"), "'31.03.2026' is not a day. Write it as"),
@@ -375,3 +374,11 @@ def test_a_reader_that_stops_early_is_no_failure(silent_shop: Any) -> None:
     )
     assert done.stdout == "run_day,step,customer_id,anchor,outcome,reason\n"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("day", ["2199-01-01", "2026-01-01"])
+def test_a_live_shop_runs_no_other_day_than_today(run: Any, monkeypatch: pytest.MonkeyPatch, day: str) -> None:
+    monkeypatch.setenv("LIFECYCLE_LIVE", "yes")
+    answer = run("run", "reactivation", "--as-of", day)
+    assert answer.code == 2
+    assert f"{day} is not today, and real people would be messaged." in answer.err

@@ -6,7 +6,8 @@ select
     issued.customer_id,
     :percent_off as percent_off,
     issued.valid_from,
-    issued.valid_from + make_interval(days => :valid_days) as valid_until
+    -- The last day counts to its last second: that is how people read "until 5 December".
+    issued.valid_from + make_interval(days => :valid_days + 1) - interval '1 second' as valid_until
 from
     unnest(
         cast(:codes as text[]),
