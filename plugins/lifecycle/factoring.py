@@ -174,10 +174,11 @@ def _base62(number: int, length: int) -> str:
     base = len(_PAIRS)
     number %= base ** (length // 2)
     pairs = []
-    for _ in range(length // 2):
-        number, pair = divmod(number, base)
-        pairs.append(_PAIRS[pair])
-    return "".join(pairs)
+    # Long numbers are slow to divide: two pairs with each division.
+    for _ in range((length + 3) // 4):
+        number, two = divmod(number, base * base)
+        pairs += [_PAIRS[two % base], _PAIRS[two // base]]
+    return "".join(pairs)[:length]
 
 
 def _by_shape(printed: list[_Printed]) -> Iterable[list[_Printed]]:

@@ -224,6 +224,15 @@ def test_no_words_are_mistaken_for_a_tag(project: ProjectBuilder, written_by_the
     everybody_reads_the_full_render(journey, people, factor(journey, journey.steps[0], people))
 
 
+@pytest.mark.parametrize("number", range(2))
+def test_a_tag_half_of_which_stands_in_a_long_text_is_none(project: ProjectBuilder, number: int) -> None:
+    long = "x" * 100
+    html = f"{long}-l{{{{ customer.first_name }}}}{long}{{{{ customer.city }}}}lc{number}_{long}"
+    journey = written(project, html, subject="Hi")
+    people = [person(1, f"c{number}_", city="y"), person(2, "z", city="-")]
+    everybody_reads_the_full_render(journey, people, factor(journey, journey.steps[0], people))
+
+
 def test_ids_addresses_and_ways_out_are_not_mistaken_for_a_tag(project: ProjectBuilder) -> None:
     journey = written(project, "{{ customer.first_name }}", subject="Hi")
     (batch,) = factor(journey, journey.steps[0], [person(1, "A", to="x-lc0_@example.com"), person(2, "B")]).batches
@@ -254,7 +263,9 @@ def test_a_broken_language_harms_only_its_speakers(project: ProjectBuilder) -> N
 def test_each_language_is_its_own_request_and_the_others_share_one(project: ProjectBuilder) -> None:
     journey = written(project, "{{ customer.first_name }} {{ locale }}", subject="Hi")
     project.template(
-        "letter", "news.ja.email.html.j2", "---\nsubject: {{ customer.first_name }}様\n---\n{{ customer.first_name }}様"
+        "letter",
+        "news.ja.email.html.j2",
+        "---\nsubject: {{ customer.first_name }}様\n---\n{{ customer.first_name }}様{{ locale }}",
     )
     people = [
         person(number, f"N{number}", locale=["ja", "de", "fr", None, "ja_JP"][number % 5]) for number in range(20)

@@ -219,7 +219,7 @@ def _bisected(
 
 def _is_to_be_divided(receipt: Receipt, people: list[BatchRecipient]) -> bool:
     """Whether a refusal may be the fault of some: not when SendGrid names a field that they all share."""
-    if receipt.outcome != "rejected" or receipt.http_status not in BISECTED or len(people) == 1:
+    if receipt.http_status not in BISECTED or len(people) == 1:
         return False
     return receipt.provider_code.partition(".")[0] not in ("from", "template_id", "batch_id", "send_at")
 

@@ -220,6 +220,7 @@ def test_a_refusal_of_what_everybody_shares_is_asked_once() -> None:
         (http_answer(401, "{}"), "retry"),
         (http_answer(503), "uncertain"),
         (http_answer(200), "uncertain"),
+        (http_answer(404, "{}"), "rejected"),
         (ACCEPTED, "accepted"),
         (b"", "uncertain"),
     ],
