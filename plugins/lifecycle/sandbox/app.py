@@ -14,7 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -65,7 +65,7 @@ def create_app(database_path: Path) -> Starlette:
         routes=[Route("/health", _health), *_ROUTES],
         middleware=[Middleware(FaultyProviders)],
         lifespan=_lifespan,
-        exception_handlers={HTTPException: _http_error},
+        exception_handlers={HTTPException: _http_error, ClientDisconnect: _client_is_gone},
     )
     app.state.database_path = database_path
     app.state.faults = Faults()
@@ -141,6 +141,11 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 async def _health(request: Request) -> Response:
     return JSONResponse({"status": "ok"})
+
+
+async def _client_is_gone(request: Request, error: Exception) -> Response:
+    """A client that was killed while it wrote: nothing was taken, and nobody reads this."""
+    return Response(status_code=400)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ its sender gets to see.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 import struct
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +26,7 @@ from lifecycle.sandbox.validation import SendGridError, TwilioError
 FAULTS = (
     "reset_before_accept",
     "reset_after_accept",
+    "late_accept",
     "late_answer",
     "503_not_accepted",
     "503_accepted",
@@ -33,6 +36,7 @@ FAULTS = (
 )
 LEAST_ANNOUNCED_BYTES = 64
 
+_AFTERWARDS = {"reset_after_accept", "late_accept", "late_answer", "503_accepted", "truncated_body"}
 _SENDGRID, _TWILIO = "/v3/", "/2010-04-01/"
 _WORDS: dict[int, tuple[str, int]] = {
     401: ("The provided authorization grant is invalid, expired, or revoked", 20003),
@@ -54,7 +58,7 @@ class Rule:
     for_next: int | None = option(None, whole(1))
     """Only so many times; without it until it is switched off."""
     delay_ms: float = option(5000, number(0, 3_600_000))
-    """How late a `late_answer` is."""
+    """How late a `late_answer` is, or how long a `late_accept` is on its way before it is taken at all."""
     retry_after: int = option(1, whole(0, 86_400))
     """What a `429` asks for, in seconds."""
 
@@ -137,32 +141,46 @@ class FaultyProviders:
             return
         faults: Faults = scope["app"].state.faults
         rule = faults.of(provider, _is_send(scope))
-        if faults.latency_ms:
-            await asyncio.sleep(faults.latency_ms / 1000)
-        if rule is None:
+        if rule is None and not faults.latency_ms:
             await self.app(scope, receive, send)
-        else:
-            await self._fail(rule, provider, scope, receive, send)
-
-    async def _fail(self, rule: Rule, provider: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if rule.fault in ("reset_before_accept", "503_not_accepted", "429", "401"):
-            await _read_to_the_end(receive)
-            if rule.fault == "reset_before_accept":
-                await _reset(receive)
-            else:
-                await _refusal(int(rule.fault[:3]), provider, rule)(scope, receive, send)
             return
-        answer = _Answer()
-        await self.app(scope, receive, answer.keep)
-        if rule.fault == "reset_after_accept":
+        with contextlib.suppress(ClientDisconnect):
+            if rule is None or rule.fault in _AFTERWARDS:
+                await self._answer(rule, faults.latency_ms, provider, scope, receive, send)
+            else:
+                await self._refuse(rule, faults.latency_ms, provider, scope, receive, send)
+
+    async def _refuse(
+        self, rule: Rule, latency_ms: float, provider: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Take nothing: the provider does not even look at the request."""
+        await _whole_request(receive)
+        await asyncio.sleep(latency_ms / 1000)
+        if rule.fault == "reset_before_accept":
             await _reset(receive)
-        elif rule.fault == "truncated_body":
+        else:
+            await _refusal(int(rule.fault[:3]), provider, rule)(scope, receive, send)
+
+    async def _answer(
+        self, rule: Rule | None, latency_ms: float, provider: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Let the provider do its work, and then decide what its client gets to see."""
+        fault = rule.fault if rule else ""
+        body = await _whole_request(receive)
+        if rule and fault == "late_accept":
+            await asyncio.sleep(rule.delay_ms / 1000)
+        answer = _Answer()
+        await self.app(scope, _giving(body), answer.keep)
+        late_ms = rule.delay_ms if rule and fault == "late_answer" else 0
+        await asyncio.sleep((latency_ms + late_ms) / 1000)
+        if fault == "reset_after_accept":
+            await _reset(receive)
+        elif fault == "truncated_body":
             await answer.cut(send)
             await _hang_up(receive)
-        elif rule.fault == "503_accepted" and answer.is_yes:
+        elif rule and fault == "503_accepted" and answer.is_yes:
             await _refusal(503, provider, rule)(scope, receive, send)
         else:
-            await asyncio.sleep(rule.delay_ms / 1000 if rule.fault == "late_answer" else 0)
             await answer.give(send)
 
 
@@ -214,10 +232,25 @@ def _refusal(status: int, provider: str, rule: Rule) -> Response:
     return JSONResponse({"errors": [vars(SendGridError(words))]}, status, headers)
 
 
-async def _read_to_the_end(receive: Receive) -> None:
+async def _whole_request(receive: Receive) -> bytes:
     """Take the whole request in: its sender has then certainly written it, and cannot know what became of it."""
-    while (message := await receive())["type"] == "http.request" and message.get("more_body"):
-        pass
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+
+
+def _giving(body: bytes) -> Receive:
+    """The request once more, from somebody who waits for the answer, whether or not they still do."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
 
 
 async def _reset(receive: Receive) -> None:

@@ -71,7 +71,7 @@ def receiver() -> Iterator[Receiver]:
             receiver.got.append(Got(self.command, self.path, dict(self.headers), body))
             receiver.refusals -= 1
             self.send_response(302 if self.command == "GET" else 503 if receiver.refusals >= 0 else 204)
-            self.send_header("Location", "https://shop.example/elsewhere")
+            self.send_header("Location", f"{receiver.url}/elsewhere")
             self.end_headers()
 
         do_GET = do_POST  # noqa: N815 - named by the base class

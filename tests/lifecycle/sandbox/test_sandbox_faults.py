@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ MAIL = {
     "subject": "Hello",
     "content": [{"type": "text/plain", "value": "Hello"}],
 }
-ACCEPTED = {"reset_after_accept", "late_answer", "503_accepted", "truncated_body"}
+ACCEPTED = {"reset_after_accept", "late_accept", "late_answer", "503_accepted", "truncated_body"}
 
 
 @pytest.fixture
@@ -99,6 +100,37 @@ def test_an_answer_that_is_too_late_belongs_to_a_mail_that_was_taken(sandbox: st
     assert ask(f"{sandbox}/deliveries.json") == {"m1": 2, "m2": 1}
 
 
+def test_a_mail_can_arrive_after_its_sender_gave_up_and_cancelled_its_batch(sandbox: str):
+    client: Any = SendGridAPIClient("SG.test", host=sandbox).client
+    batch_id = json.loads(client.mail.batch.post().body)["batch_id"]
+    faults(sandbox, {"fault": "late_accept", "delay_ms": 800})
+    client.timeout = 0.3
+    body = {**MAIL, "batch_id": batch_id, "send_at": int(time.time()) + 900}
+    with pytest.raises(TimeoutError):
+        client.mail.send.post(request_body=body)
+    given = {"batch_id": batch_id, "status": "cancel"}
+    assert client.user.scheduled_sends.post(request_body=given).status_code == 201
+    assert ask(f"{sandbox}/stats.json")["requests"] == 0
+    time.sleep(0.8)
+    assert ask(f"{sandbox}/stats.json")["requests"] == 1
+    ask(f"{sandbox}/clock", "POST", {"advance_seconds": 1000})
+    assert ask(f"{sandbox}/stats.json")["email"] == {"sent": 0, "scheduled": 0, "cancelled": 2}
+
+
+def test_a_sender_killed_while_writing_has_sent_nothing(sandbox: str, caplog: pytest.LogCaptureFixture):
+    port = int(sandbox.rpartition(":")[2])
+    for rules in ([], [{"fault": "late_answer", "delay_ms": 0}]):
+        faults(sandbox, *rules)
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(
+                b"POST /v3/mail/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n"
+                b"Content-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
+            )
+    time.sleep(0.1)
+    assert ask(f"{sandbox}/stats.json")["requests"] == 0
+    assert caplog.records == []
+
+
 def test_who_waits_long_enough_gets_the_late_answer(sandbox: str):
     faults(sandbox, {"fault": "late_answer", "delay_ms": 200})
     began = time.monotonic()
@@ -129,7 +161,7 @@ def test_half_an_answer_belongs_to_a_message_that_was_taken(sandbox: str):
     assert ask(f"{sandbox}/stats.json")["deliveries"] == 3
 
 
-@pytest.mark.parametrize("fault", sorted(ACCEPTED - {"late_answer"}))
+@pytest.mark.parametrize("fault", sorted(ACCEPTED - {"late_answer", "late_accept"}))
 def test_a_fault_after_the_fact_accepts_nothing_that_is_refused(sandbox: str, fault: str):
     faults(sandbox, {"fault": fault})
     with pytest.raises((requests.exceptions.RequestException, TwilioRestException)):

@@ -140,6 +140,7 @@ def test_what_is_good_gets_a_quick_yes(kind: str, body: Any):
     [
         ({"type": "string", "$ref": "#/$defs/a", "$defs": {"a": {"minLength": 2}}}, "ab", "a"),
         ({"type": "integer"}, 1, True),
+        ({"maxLength": 2}, "ab", "abc"),
         ({"type": "string"}, "", 1),
         ({"type": "object", "additionalProperties": {"type": "string"}}, {"a": "b"}, {"a": 1}),
         ({"type": "array", "uniqueItems": True}, ["a", "b"], ["a", "a"]),
