@@ -1,12 +1,17 @@
-"""Engagements: what people do with a message: clicks, survey answers, contest entries, and refusals."""
+"""Engagements: what people do with a message: clicks, survey answers, contest entries, and refusals.
+
+Everything here works as the role `lifecycle_receiver` does: it finds one message by its code and learns nothing else.
+"""
 
 from __future__ import annotations
 
 import json
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import database, delivery, links, rendering, vouchers
+from lifecycle import database, links, rendering
 from lifecycle.as_of import zone_named
+from lifecycle.vouchers import IssuedVoucher
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
@@ -28,8 +33,6 @@ def find_link(connection: Connection, code: str) -> Row[Any] | None:
 def record_click(connection: Connection, link: Row[Any], *, is_machine: bool) -> None:
     """Record that a link was opened; a person's click makes the address active again (J-10, H-02)."""
     record(connection, link, "click", {"link": link.name}, is_machine=is_machine)
-    if not is_machine:
-        database.run(connection, "engine/suppressions/lift_after_click.sql", message_id=link.message_id)
 
 
 def record(
@@ -52,19 +55,40 @@ def unsubscribe(connection: Connection, link: Row[Any], source: str) -> None:
     database.run(connection, "engine/suppressions/unsubscribe.sql", message_id=link.message_id, source=source)
 
 
+def person(connection: Connection, link: Row[Any]) -> rendering.Customer:
+    """Whom the message of a link was for; a stranger by now, where they were erased."""
+    found = database.rows(connection, "engine/engagements/person.sql", message_id=link.message_id)
+    return rendering.Customer(**found[0]._mapping) if found else rendering.Customer(link.customer_id)
+
+
 def landing_page(connection: Connection, link: Row[Any], *, is_answered: bool = False) -> str:
     """The page behind a link, rendered for the person it was sent to (C-06, M-04)."""
     used: set[str] = set()
-    customer = delivery.customers(connection, [link.customer_id]).get(link.customer_id)
-    voucher = vouchers.of_messages(connection, [link.message_id]).get(link.message_id)
     zone = zone_named(link.zone)
     recipient = rendering.Recipient(
         message_id=str(link.message_id),
-        customer=customer or rendering.Customer(link.customer_id),
+        customer=person(connection, link),
         as_of=link.as_of.astimezone(zone),
-        voucher=voucher.dated_in(zone) if voucher else None,
+        voucher=_voucher(connection, link, zone),
     )
     values = {**rendering.page_values(link.journey, recipient, used), "is_answered": is_answered}
     page = rendering.render_page(f"{link.journey}/{link.name}.page.html", values, recipient.customer.locale)
-    links.keep(connection, [links.UsedLink(recipient.message_id, link.journey, name) for name in sorted(used)])
+    for name in sorted(used):
+        _keep_link(connection, link, name)
     return page
+
+
+def _voucher(connection: Connection, link: Row[Any], zone: tzinfo | None) -> IssuedVoucher | None:
+    found = database.rows(connection, "engine/engagements/voucher.sql", message_id=link.message_id)
+    return IssuedVoucher(*found[0]).dated_in(zone) if found else None
+
+
+def _keep_link(connection: Connection, link: Row[Any], name: str) -> None:
+    database.run(
+        connection,
+        "engine/engagements/keep_link.sql",
+        code=links.code(str(link.message_id), name),
+        message_id=link.message_id,
+        name=name,
+        target_url=links.target(link.journey, name),
+    )

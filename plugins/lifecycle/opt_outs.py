@@ -77,10 +77,14 @@ _MEANINGS: dict[Meaning, dict[str, str]] = {"stop": _words(_STOP), "start": _wor
 def meaning_of(text: str, opt_out_type: str = "") -> Meaning:
     """What an SMS from a person asks for. Twilio's own `OptOutType` wins where it says something."""
     said = opt_out_type.strip().lower()
-    if said in _MEANINGS:
-        return said
-    folded = _folded(text[:100]) if len(text) <= 100 else ""
-    return next((meaning for meaning, words in _MEANINGS.items() if folded in words), "reply")
+    folded = _folded(text) if len(text) <= 100 else ""
+    for meaning in _MEANINGS:
+        if meaning == said:
+            return meaning
+    for meaning, words in _MEANINGS.items():
+        if folded in words:
+            return meaning
+    return "reply"
 
 
 def receive_sms(connection: Connection, fields: Mapping[str, str]) -> str | None:

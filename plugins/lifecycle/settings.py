@@ -18,6 +18,9 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_LIVE": "yes sends through the real providers. Anything else: the sandbox only.",
     "LIFECYCLE_SANDBOX_URL": "Where the sandbox answers. Default: the one started under LIFECYCLE_HOME.",
     "LIFECYCLE_PUBLIC_URL": "Address of the receiver as customers see it; links in messages start with it.",
+    "LIFECYCLE_SENDGRID_WEBHOOK_KEYS": "Verification keys of SendGrid's event webhook, comma separated, newest first.",
+    "LIFECYCLE_TWILIO_AUTH_TOKENS": "Auth tokens Twilio signs its callbacks with, comma separated, newest first.",
+    "LIFECYCLE_TRUSTED_PROXIES": "Addresses of proxies whose X-Forwarded-For is believed. Default: 127.0.0.1.",
     "LIFECYCLE_SECRET_KEY": "Key that link codes and tokens are made with. Default: generated under LIFECYCLE_HOME.",
     "LIFECYCLE_TIMEZONE": "Time zone of the store; wins over the tz= of every journey's daily(). Default: what the Dag says.",
     "LIFECYCLE_SENDER_EMAIL": "From address of emails. Default: hello@shop.example.",
@@ -33,6 +36,10 @@ SETTINGS: dict[str, str] = {
 
 def _read(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def project_root() -> Path:
@@ -80,6 +87,21 @@ def sandbox_url() -> str:
 def public_url() -> str:
     """Base of every link in a message, without a trailing slash; empty: the receiver under LIFECYCLE_HOME."""
     return _read("LIFECYCLE_PUBLIC_URL").rstrip("/")
+
+
+def sendgrid_webhook_keys() -> tuple[str, ...]:
+    """Public keys that SendGrid's event webhook is checked with, the newest first."""
+    return _parts(_read("LIFECYCLE_SENDGRID_WEBHOOK_KEYS"))
+
+
+def twilio_auth_tokens() -> tuple[str, ...]:
+    """Secrets that Twilio's callbacks are checked with, the newest first."""
+    return _parts(_read("LIFECYCLE_TWILIO_AUTH_TOKENS"))
+
+
+def trusted_proxies() -> str:
+    """Proxies that may say whose request it is, comma separated."""
+    return _read("LIFECYCLE_TRUSTED_PROXIES", "127.0.0.1")
 
 
 def secret_key() -> str:
@@ -132,6 +154,7 @@ def holdout_percent() -> int:
 
 def _whole_number(name: str, text: str, most: int) -> int:
     if not text.isdigit() or int(text) > most:
-        hint = f"Give whole numbers up to {most}, as its default shows"
-        raise LifecycleError(f"{name} is {_read(name)!r}", hint=hint)
+        raise LifecycleError(
+            f"{name} is {_read(name)!r}", hint=f"Give whole numbers up to {most}, as its default shows"
+        )
     return int(text)

@@ -14,7 +14,8 @@ from tests.project_builder import ProjectBuilder
 from tests.shop import Shop
 
 from lifecycle import database, journeys, links, outbox
-from lifecycle.receiver.app import MAX_BODY_BYTES, create_app
+from lifecycle.receiver.app import create_app
+from lifecycle.receiver.limits import MAX_FORM_BYTES
 from lifecycle.receiver.visitors import is_machine
 
 TODAY = datetime.now(timezone.utc).date()
@@ -197,7 +198,7 @@ def test_garbage_in_a_form_is_never_our_failure(visit: Visit, body: bytes) -> No
 
 
 def test_a_huge_body_is_refused_and_does_nothing(visit: Visit) -> None:
-    body = b"kind=answer&a=" + b"x" * MAX_BODY_BYTES
+    body = b"kind=answer&a=" + b"x" * MAX_FORM_BYTES
     assert visit.person.post(f"/l/{visit.codes['survey']}", content=body).status_code == 413
     assert visit.person.post(f"/u/{visit.codes['unsubscribe']}", content=body).status_code == 413
     assert visit.engagements() == []

@@ -1,0 +1,6 @@
+-- The voucher that a page shows again.
+select
+    vouchers.code,
+    vouchers.percent_off,
+    vouchers.valid_until
+from lifecycle.voucher_of_message(cast(:message_id as uuid)) as vouchers
