@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lifecycle import database, links, outbox, rendering, vouchers
-from lifecycle.channels import OutgoingEmail, OutgoingSms, Receipt
+from lifecycle import database, factoring, links, outbox, rendering, vouchers
+from lifecycle.channels import EmailBatch, OutgoingSms, Receipt
 from lifecycle.errors import LifecycleError, TryAgainError
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK = 50
+# Emails share requests of up to 500 people, so that many are claimed at once.
+EMAIL_CHUNK = 500
 # No request to a provider takes longer: the channels' timeout, with room for a slow name server.
 SLOWEST_ANSWER_SECONDS = 20
 _LEASE_OVER = Receipt("retry", detail="the lease was nearly over before the message could be handed over")
@@ -61,9 +65,10 @@ def send(
 
 
 def _claim(context: RunContext, step: Step, *, shard: int, shards: int) -> list[Row[Any]]:
+    chunk = EMAIL_CHUNK if step.message.channel == "email" else CHUNK
     with database.transaction() as connection:
         database.set_as_of(connection, context.as_of, context.zone)
-        return outbox.claim(connection, context.journey, step, shard=shard, shards=shards, chunk=CHUNK)
+        return outbox.claim(connection, context.journey, step, shard=shard, shards=shards, chunk=chunk)
 
 
 def _send_chunk(
@@ -71,16 +76,18 @@ def _send_chunk(
 ) -> Counter[str]:
     counts: Counter[str] = Counter(f"skipped: {row.reason}" for row in chunk if row.send_state == "skipped")
     started_at = datetime.now(timezone.utc)
-    rendered = _render_chunk(context, step, [row for row in chunk if row.send_state == "sending"])
+    prepared = _prepare(context, step, channel, [row for row in chunk if row.send_state == "sending"], last_start)
 
-    def send_one(message: Any) -> Receipt:
+    def hand_over(parcel: _Parcel) -> list[Receipt]:
         # A sender that was frozen until its lease is nearly over must not begin: others may have decided by then.
-        return channel.send(message) if monotonic() < last_start else _LEASE_OVER
+        return parcel.hand_over() if monotonic() < last_start else [_LEASE_OVER] * len(parcel.rows)
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        receipts = list(pool.map(send_one, (message for _, message in rendered.outgoing)))
-    answers = rendered.failed + [
-        outbox.answered(row, receipt) for (row, _), receipt in zip(rendered.outgoing, receipts, strict=True)
+        receipts = list(pool.map(hand_over, prepared.parcels))
+    answers = prepared.failed + [
+        outbox.answered(row, receipt)
+        for parcel, its_receipts in zip(prepared.parcels, receipts, strict=True)
+        for row, receipt in zip(parcel.rows, its_receipts, strict=True)
     ]
     with database.transaction() as connection:
         settled = outbox.settle(connection, answers, provider=_provider(step), started_at=started_at)
@@ -90,30 +97,90 @@ def _send_chunk(
     return counts
 
 
+class _Parcel(NamedTuple):
+    """What goes to the provider in one request: the messages in it, and how it is handed over."""
+
+    rows: list[Row[Any]]
+    hand_over: Callable[[], list[Receipt]]
+
+
 @dataclass
-class _Rendered:
-    """A chunk after rendering: what goes out, and what could not be rendered."""
+class _Prepared:
+    """A chunk after rendering: what goes out, what could not be rendered, and the links that were used."""
 
-    outgoing: list[tuple[Row[Any], OutgoingEmail | OutgoingSms]] = field(default_factory=list)
+    parcels: list[_Parcel] = field(default_factory=list)
     failed: list[outbox.Answer] = field(default_factory=list)
+    used: list[links.UsedLink] = field(default_factory=list)
+
+    def fail(self, row: Row[Any], why: str) -> None:
+        """Leave a message out, and say so without naming the person."""
+        log.warning("message %s cannot be rendered: %s", row.message_id, why)
+        self.failed.append(outbox.unrenderable(row, why))
+
+    def use(self, journey_name: str, message_id: str, names: Iterable[str]) -> None:
+        """Remember the links of a message."""
+        self.used += [links.UsedLink(message_id, journey_name, name) for name in names]
 
 
-def _render_chunk(context: RunContext, step: Step, claimed: list[Row[Any]]) -> _Rendered:
+def _prepare(context: RunContext, step: Step, channel: Any, claimed: list[Row[Any]], last_start: float) -> _Prepared:
     """Render what was claimed; links and vouchers are stored before anything leaves."""
-    rendered, used = _Rendered(), []
     with database.transaction() as connection:
         database.set_as_of(connection, context.as_of, context.zone)
-        for row, recipient in _recipients(connection, context, step, claimed):
-            try:
-                words = rendering.render(context.journey, step, recipient)
-            except (rendering.UnrenderableError, LifecycleError) as error:
-                log.warning("message %s cannot be rendered: %s", row.message_id, error)
-                rendered.failed.append(outbox.unrenderable(row, str(error)))
-            else:
-                rendered.outgoing.append((row, outgoing_message(step, recipient.message_id, row.address, words)))
-                used += [links.UsedLink(recipient.message_id, context.journey.name, name) for name in words.link_names]
-        links.keep(connection, sorted(used))
-    return rendered
+        recipients = _recipients(connection, context, step, claimed)
+        if step.message.channel == "email":
+            prepared = _prepare_emails(context, step, channel, recipients, last_start)
+        else:
+            prepared = _prepare_sms(context, step, channel, recipients)
+        links.keep(connection, sorted(prepared.used))
+    return prepared
+
+
+def _prepare_sms(
+    context: RunContext, step: Step, channel: SmsChannel, recipients: list[tuple[Row[Any], rendering.Recipient]]
+) -> _Prepared:
+    """One request a message: that is what Twilio takes."""
+    prepared = _Prepared()
+    for row, recipient in recipients:
+        try:
+            words = rendering.render(context.journey, step, recipient)
+        except (rendering.UnrenderableError, LifecycleError) as error:
+            prepared.fail(row, str(error))
+            continue
+        message = OutgoingSms(recipient.message_id, row.address, words.text)
+        prepared.parcels.append(_Parcel([row], partial(_send_one, channel, message)))
+        prepared.use(context.journey.name, recipient.message_id, words.link_names)
+    return prepared
+
+
+def _send_one(channel: SmsChannel, message: OutgoingSms) -> list[Receipt]:
+    return [channel.send(message)]
+
+
+def _prepare_emails(
+    context: RunContext,
+    step: Step,
+    channel: EmailChannel,
+    recipients: list[tuple[Row[Any], rendering.Recipient]],
+    last_start: float,
+) -> _Prepared:
+    """Many people in one request: the words they share once, and each person's own beside them."""
+    prepared = _Prepared()
+    rows = {recipient.message_id: row for row, recipient in recipients}
+    addressed = [factoring.Addressed(recipient, row.address) for row, recipient in recipients]
+    factored = factoring.factor(context.journey, step, addressed)
+    for message_id, why in factored.unrenderable.items():
+        prepared.fail(rows[message_id], why)
+    for batch in factored.batches:
+        its_rows = [rows[person.message_id] for person in batch.recipients]
+        prepared.parcels.append(_Parcel(its_rows, partial(_send_many, channel, batch, last_start)))
+        for person in batch.recipients:
+            prepared.use(context.journey.name, person.message_id, factored.link_names[person.message_id])
+    return prepared
+
+
+def _send_many(channel: EmailChannel, batch: EmailBatch, last_start: float) -> list[Receipt]:
+    """A refused batch is halved until the bad address stands alone; all of that has to end before the lease does."""
+    return channel.send_many(batch, within_seconds=last_start + SLOWEST_ANSWER_SECONDS - monotonic())
 
 
 def _recipients(
@@ -140,16 +207,6 @@ def _recipients(
         )
         for row in claimed
     ]
-
-
-def outgoing_message(
-    step: Step, message_id: str, address: str, rendered: rendering.RenderedMessage
-) -> OutgoingEmail | OutgoingSms:
-    """The rendered words as the channel takes them."""
-    if step.message.channel == "sms":
-        return OutgoingSms(message_id, address, rendered.text)
-    unsubscribe_url = links.url(message_id, links.UNSUBSCRIBE)
-    return OutgoingEmail(message_id, address, rendered.subject, rendered.html, rendered.text, unsubscribe_url)
 
 
 def customers(connection: Connection, customer_ids: list[str]) -> dict[str, rendering.Customer]:

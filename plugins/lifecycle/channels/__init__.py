@@ -81,6 +81,10 @@ class EmailChannel(Protocol):
         """Hand one email over and say what became of it."""
         ...
 
+    def send_many(self, batch: EmailBatch, *, within_seconds: float = ...) -> list[Receipt]:
+        """Hand a batch over, in time, and say what became of each person, in their order."""
+        ...
+
 
 class SmsChannel(Protocol):
     """Anything that can send an SMS."""
