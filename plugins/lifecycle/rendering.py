@@ -488,32 +488,43 @@ def _check_fields(tree: nodes.Template, path: Path, *, has_voucher: bool) -> Non
             raise LifecycleError("The step gives no voucher", hint=hint, file=path, line=node.lineno)
         if node.attr not in _KNOWN_FIELDS[owner]:
             raise unknown_name(f"{owner} field", node.attr, sorted(_KNOWN_FIELDS[owner]), file=path, line=node.lineno)
+    known_to_be_there = _asked_for_first(tree)
     for output in tree.find_all(nodes.Output):
         for node in output.nodes:
-            _check_has_fallback(node, path)
+            for printed in _fields_printed(node):
+                if printed.attr in _OPTIONAL_FIELDS and (id(output), printed.attr) not in known_to_be_there:
+                    raise LifecycleError(
+                        f"customer.{printed.attr} may be empty",
+                        hint=f'Give it a fallback: {{{{ customer.{printed.attr} or "..." }}}}',
+                        file=path,
+                        line=printed.lineno,
+                    )
 
 
-def _check_has_fallback(node: nodes.Node, path: Path) -> None:
-    """Look for a field that may be empty, printed as it is, through a filter or glued to something with `~`."""
+def _asked_for_first(tree: nodes.Template) -> set[tuple[int, str]]:
+    """The outputs inside `{% if customer.first_name %}` and the like, with the field that is there for sure."""
+    from jinja2 import nodes
+
+    found = set()
+    for branch in tree.find_all(nodes.If):
+        for asked in _fields_printed(branch.test):
+            for inside in branch.body:
+                outputs = [inside] if isinstance(inside, nodes.Output) else inside.find_all(nodes.Output)
+                found |= {(id(output), asked.attr) for output in outputs}
+    return found
+
+
+def _fields_printed(node: nodes.Node) -> Iterator[nodes.Getattr]:
+    """The customer's fields that an expression prints as they are, through a filter or glued together with `~`."""
     from jinja2 import nodes
 
     if isinstance(node, nodes.Concat):
         for part in node.nodes:
-            _check_has_fallback(part, path)
+            yield from _fields_printed(part)
     elif isinstance(node, nodes.Filter) and node.name not in ("default", "d") and node.node:
-        _check_has_fallback(node.node, path)
+        yield from _fields_printed(node.node)
     elif isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "customer":
-        _check_field_has_fallback(node, path)
-
-
-def _check_field_has_fallback(node: nodes.Getattr, path: Path) -> None:
-    if node.attr in _OPTIONAL_FIELDS:
-        raise LifecycleError(
-            f"customer.{node.attr} may be empty",
-            hint=f'Give it a fallback: {{{{ customer.{node.attr} or "..." }}}}',
-            file=path,
-            line=node.lineno,
-        )
+        yield node
 
 
 def _check_links(tree: nodes.Template, path: Path, journey: Journey) -> None:

@@ -97,6 +97,15 @@ def test_a_mistake_in_a_template_is_one_line_with_its_place(
     assert "\n" not in line
 
 
+def test_a_field_that_was_asked_for_first_needs_no_fallback(project: ProjectBuilder) -> None:
+    words = "{% if customer.first_name %}Hi {{ customer.first_name }}{% else %}Hi{% endif %}"
+    project.template("hello", "greet.sms.j2", words)
+    journey = journeys.load("hello").journey
+    rendering.check_templates(journey, journey.steps[0], ["customer_id", "anchor"])
+    project.template("hello", "greet.sms.j2", words.replace("{% else %}Hi", "{% else %}{{ customer.first_name }}"))
+    assert "customer.first_name may be empty" in mistake()
+
+
 def test_a_mistake_in_a_layout_names_the_layout(project: ProjectBuilder) -> None:
     project.template("layouts", "mine.sms.j2", "{% block words %}{% endblock %}\n{{ sender_nam }}")
     project.template("hello", "greet.sms.j2", '{% extends "layouts/mine.sms.j2" %}')
