@@ -34,6 +34,7 @@ _SWITCH = ["GET", "PUT", "DELETE"]
 
 _ROUTES = [
     Route("/v3/mail/send", sendgrid_api.mail_send, methods=["POST"]),
+    Route(f"{_TWILIO_MESSAGES}.json", twilio_api.create_message, methods=["POST"]),
     Route("/v3/mail/batch", scheduling.create_batch, methods=["POST"]),
     Route("/v3/mail/batch/{batch_id}", scheduling.check_batch, methods=["GET"]),
     Route("/v3/user/scheduled_sends", scheduling.stop_batch, methods=["POST"]),
@@ -44,7 +45,6 @@ _ROUTES = [
     Route("/v3/logs", logs_api.search_logs, methods=["POST"]),
     Route("/v3/logs/{sg_message_id}", logs_api.log_details, methods=["GET"]),
     Route(f"{_TWILIO_MESSAGES}.json", twilio_api.list_messages, methods=["GET"]),
-    Route(f"{_TWILIO_MESSAGES}.json", twilio_api.create_message, methods=["POST"]),
     Route(f"{_TWILIO_MESSAGES}/{{sid}}.json", twilio_api.fetch_message, methods=["GET"]),
     Route("/messages.json", inbox.messages_json, methods=["GET"]),
     Route("/messages.json", inbox.clear_messages, methods=["DELETE"]),
@@ -62,7 +62,7 @@ _ROUTES = [
 def create_app(database_path: Path) -> Starlette:
     """The sandbox over one SQLite file; what the file already holds is shown again."""
     app = Starlette(
-        routes=[Route("/health", _health), *_ROUTES],
+        routes=[*_ROUTES, Route("/health", _health)],
         middleware=[Middleware(FaultyProviders)],
         lifespan=_lifespan,
         exception_handlers={HTTPException: _http_error, ClientDisconnect: _client_is_gone},
@@ -73,7 +73,15 @@ def create_app(database_path: Path) -> Starlette:
     return app
 
 
-def serve(port: int, host: str = "127.0.0.1", *, latency_ms: float = 0, **switches: Mapping[str, Any] | None) -> None:
+def serve(
+    port: int,
+    host: str = "127.0.0.1",
+    *,
+    latency_ms: float = 0,
+    webhooks: Mapping[str, Any] | None = None,
+    people: Mapping[str, Any] | None = None,
+    behaviour: Mapping[str, Any] | None = None,
+) -> None:
     """Run the sandbox until it is told to stop (Ctrl-C, SIGTERM), saying nothing unless something is wrong.
 
     Its inbox has no login and shows names and addresses, so it belongs on loopback or in a private network.
@@ -84,7 +92,8 @@ def serve(port: int, host: str = "127.0.0.1", *, latency_ms: float = 0, **switch
         LifecycleError: the port is taken, or a switch cannot be read.
     """
     app = create_app(settings.home() / "sandbox.sqlite")
-    _prepare(app, latency_ms, {name: given for name, given in switches.items() if given is not None})
+    wanted = {"webhooks": webhooks, "people": people, "behaviour": behaviour}
+    _prepare(app, latency_ms, {name: given for name, given in wanted.items() if given is not None})
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     with bound_socket(port, host) as listening:
         uvicorn.Server(config).run(sockets=[listening])
@@ -97,7 +106,9 @@ def _prepare(app: Starlette, latency_ms: float, switches: Mapping[str, Any]) -> 
         for name, given in switches.items():
             read(KINDS[name], given)
     except BadOptionError as error:
-        raise LifecycleError(f"The sandbox cannot be set up: {error}", hint="See docs/how-to") from error
+        raise LifecycleError(
+            f"The sandbox cannot be set up: {error}", hint="docs/how-to/try-failures-and-reactions.md"
+        ) from error
     app.state.initially = dict(switches)
 
 

@@ -145,7 +145,8 @@ def _page_uri(request: Request, number: int, size: int) -> str:
 
 def _resource(message: Message, account_sid: str, status: str) -> dict[str, Any]:
     """The message as Twilio's API shows it."""
-    form = {name: values[-1] for name, values in parse_qs(message.request).items()}
+    given = parse_qs(message.request)
+    form = {name: values[-1] for name, values in given.items()}
     uri = f"/2010-04-01/Accounts/{account_sid}/Messages/{message.provider_id}"
     created = format_datetime(datetime.fromisoformat(message.received_at))
     by_service = not form.get("From")
@@ -161,7 +162,7 @@ def _resource(message: Message, account_sid: str, status: str) -> dict[str, Any]
         "error_message": None,
         "from": form.get("From"),
         "messaging_service_sid": form.get("MessagingServiceSid"),
-        "num_media": str(len(parse_qs(message.request).get("MediaUrl", []))),
+        "num_media": str(len(given.get("MediaUrl", []))),
         "num_segments": "0" if by_service and status == "accepted" else str(message.sms_parts),
         "price": None,
         "price_unit": "USD",

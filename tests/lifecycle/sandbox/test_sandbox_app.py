@@ -1,15 +1,21 @@
 """The sandbox's addresses, asked as any HTTP client would."""
 
 import json
+import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 from tests.lifecycle import official_specs
 
+from lifecycle import settings
 from lifecycle.errors import LifecycleError
 from lifecycle.sandbox.app import bound_socket, create_app, serve
 
@@ -250,6 +256,36 @@ def test_a_taken_port_is_one_line():
         with pytest.raises(LifecycleError, match=f"Port {port} on 127.0.0.1 is already taken") as caught:
             serve(port)
     assert "\n" not in str(caught.value)
+
+
+def test_the_sandbox_starts_with_what_it_is_asked_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LIFECYCLE_HOME", str(tmp_path))
+    with bound_socket(0) as free:
+        port = free.getsockname()[1]
+    options = {"latency_ms": 5, "people": {"open": 0.5}, "webhooks": None}
+    code = f"from lifecycle.sandbox.app import serve; serve({port}, **{options!r})"
+    server = subprocess.Popen([sys.executable, "-c", code], cwd=settings.project_root() / "plugins")
+    try:
+        assert eventually(f"http://127.0.0.1:{port}/people")["open"] == 0.5
+        assert eventually(f"http://127.0.0.1:{port}/faults")["latency_ms"] == 5
+    finally:
+        server.terminate()
+        assert server.wait(10) in (0, -signal.SIGTERM)
+
+
+def eventually(url: str) -> Any:
+    for _ in range(100):
+        try:
+            return httpx2.get(url).json()
+        except httpx2.TransportError:
+            time.sleep(0.1)
+    raise AssertionError(f"{url} does not answer")
+
+
+@pytest.mark.parametrize("options", [{"people": {"opens": 1}}, {"latency_ms": -1}, {"webhooks": {"sendgrid_url": "x"}}])
+def test_a_wish_that_cannot_be_is_one_line(options: dict[str, Any]):
+    with pytest.raises(LifecycleError, match="The sandbox cannot be set up"):
+        serve(0, **options)
 
 
 def test_a_free_port_is_given_when_none_is_asked_for():
