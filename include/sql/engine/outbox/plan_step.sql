@@ -86,7 +86,7 @@ one_per_address as (
                 and winner.kind = 'marketing'
                 and winner.send_state not in ('skipped', 'cancelled', 'rejected')
                 and (winner.send_state <> 'queued' or winner.priority >= :priority)
-            order by winner.priority desc, winner.journey
+            order by winner.priority desc, winner.journey asc
             limit 1
         ) as lost_to
     from judged
