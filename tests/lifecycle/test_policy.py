@@ -1,0 +1,177 @@
+"""Policy: who may be messaged at all, and how often. Every refusal has its reason; transactional messages ask for none."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.project_builder import ProjectBuilder
+from tests.shop import Shop
+
+from lifecycle import journeys, runs, stages
+from lifecycle.channels import OutgoingSms, Receipt
+
+DAY = date(2026, 3, 31)
+SEGMENT = "select customers.customer_id, as_of()::date::text as anchor from shop.customers as customers\n"
+
+
+class Provider:
+    """A provider that takes everything."""
+
+    def __init__(self) -> None:
+        self.received: list[OutgoingSms] = []
+
+    def send(self, message: OutgoingSms) -> Receipt:
+        self.received.append(message)
+        return Receipt("accepted", provider_id=f"SM{len(self.received)}", http_status=201)
+
+
+class Office:
+    """Several journeys about the same people, each with one SMS a day."""
+
+    def __init__(self, project: ProjectBuilder, shop: Shop) -> None:
+        self.project = project
+        self.shop = shop
+        self.provider = Provider()
+
+    def journey(self, name: str, more: str = "") -> None:
+        self.project.sms_journey(name, more=more)
+        self.project.segment(name, "all", SEGMENT)
+
+    def plan(self, name: str, day: date = DAY) -> dict[str, int]:
+        context, step = self._run(name, day)
+        stages.record_conversions(context)
+        stages.select_audience(context, step)
+        return stages.queue_messages(context, step, [])
+
+    def send(self, name: str, day: date = DAY) -> dict[str, int]:
+        context, step = self._run(name, day)
+        return stages.send(context, step, self.provider)  # type: ignore[arg-type]
+
+    def _run(self, name: str, day: date) -> tuple[Any, Any]:
+        declared = journeys.load(name)
+        return runs.for_day(declared.journey, day, declared.zone), declared.journey.steps[0]
+
+    def outcomes(self, name: str) -> set[tuple[str, str, str | None]]:
+        found = self.shop.connection.execute(
+            "select customer_id, send_state, reason from lifecycle.messages where journey = %s", (name,)
+        )
+        return set(found.fetchall())
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop) -> Office:
+    """One customer, ana, and no journey yet."""
+    monkeypatch.setenv("LIFECYCLE_PROJECT", str(tmp_path))
+    shop.customer("ana", phone="+33639980001")
+    return Office(ProjectBuilder(tmp_path), shop)
+
+
+def test_of_two_journeys_on_a_day_the_first_to_plan_wins_a_tie(office: Office) -> None:
+    office.journey("news")
+    office.journey("offers")
+    office.plan("news")
+    office.plan("offers")
+    assert office.outcomes("news") == {("ana", "queued", None)}
+    assert office.outcomes("offers") == {("ana", "skipped", "lost_to(news)")}
+
+
+def test_a_higher_priority_takes_the_day_from_what_only_waits(office: Office) -> None:
+    office.journey("news")
+    office.journey("birthday", ", priority=90")
+    office.plan("news")
+    office.plan("birthday")
+    assert office.outcomes("news") == {("ana", "skipped", "lost_to(birthday)")}
+    assert office.outcomes("birthday") == {("ana", "queued", None)}
+
+
+def test_what_was_sent_already_is_not_taken_back(office: Office) -> None:
+    office.journey("news")
+    office.journey("birthday", ", priority=90")
+    office.plan("news")
+    office.send("news")
+    office.plan("birthday")
+    assert office.outcomes("birthday") == {("ana", "skipped", "lost_to(news)")}
+
+
+def test_the_next_day_is_a_new_day(office: Office) -> None:
+    office.journey("news")
+    office.journey("offers")
+    office.plan("news")
+    office.plan("offers", DAY + timedelta(days=1))
+    assert office.outcomes("offers") == {("ana", "queued", None)}
+
+
+def test_the_cap_counts_the_messages_of_its_days(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFECYCLE_SMS_CAP", "2/7")
+    office.journey("news")
+    for number in (0, 1, 2, 7):
+        office.plan("news", DAY + timedelta(days=number))
+        office.send("news", DAY + timedelta(days=number))
+    found = office.shop.connection.execute("select run_day, reason from lifecycle.messages order by run_day").fetchall()
+    reasons = [(day - DAY, reason) for day, reason in found]
+    assert reasons == [
+        (timedelta(days=0), None),
+        (timedelta(days=1), None),
+        (timedelta(days=2), "frequency_cap"),
+        (timedelta(days=7), None),
+    ]
+
+
+def test_a_cap_reached_since_the_plan_holds_the_message_back(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.journey("news")
+    office.plan("news")
+    office.send("news")
+    office.plan("news", DAY + timedelta(days=1))
+    monkeypatch.setenv("LIFECYCLE_SMS_CAP", "1/30")
+    assert office.send("news", DAY + timedelta(days=1)) == {"skipped: frequency_cap": 1}
+    assert len(office.provider.received) == 1
+
+
+def test_a_transactional_message_needs_no_consent_and_keeps_to_no_cap(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_SMS_CAP", "0/30")
+    monkeypatch.setenv("LIFECYCLE_HOLDOUT_PERCENT", "50")
+    office.shop.customer("ben", phone="+33639980002", sms_consent=False)
+    office.journey("shipped", ', kind="transactional"')
+    office.plan("shipped")
+    assert office.send("shipped") == {"accepted": 2}
+
+
+def test_a_transactional_message_does_not_use_up_the_day(office: Office) -> None:
+    office.journey("shipped", ', kind="transactional"')
+    office.journey("news")
+    office.plan("shipped")
+    office.plan("news")
+    assert office.outcomes("news") == {("ana", "queued", None)}
+
+
+def test_a_holdout_is_its_share_of_people_and_the_same_ones_for_ever(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(400):
+        office.shop.customer(f"c{number}", phone=f"+336390{number:05d}")
+    office.journey("news", ", holdout_percent=20")
+    monkeypatch.setenv("LIFECYCLE_SMS_CAP", "100/30")
+    office.plan("news")
+    office.plan("news", DAY + timedelta(days=1))
+    found = office.shop.connection.execute(
+        "select run_day, array_agg(customer_id order by customer_id) from lifecycle.messages "
+        "where reason = 'holdout' group by run_day order by run_day"
+    ).fetchall()
+    assert len(found) == 2
+    assert found[0][1] == found[1][1]
+    assert 50 <= len(found[0][1]) <= 110
+
+
+def test_a_holdout_for_all_is_another_share_of_people(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(400):
+        office.shop.customer(f"c{number}", phone=f"+336390{number:05d}")
+    monkeypatch.setenv("LIFECYCLE_HOLDOUT_PERCENT", "10")
+    office.journey("news")
+    counts = office.plan("news")
+    assert 20 <= counts["skipped: holdout"] <= 65
+    assert counts["queued"] == 401 - counts["skipped: holdout"]
