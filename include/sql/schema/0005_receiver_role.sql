@@ -336,16 +336,18 @@ $$;
 -- Functions may be called by everybody unless that is taken away: analysts' SQL never gets at these.
 do $$
 declare
-    function_name regprocedure;
+    callable record;
 begin
-    for function_name in
-        select pg_proc.oid::regprocedure
+    for callable in
+        select
+            pg_proc.oid::regprocedure as signature,
+            pg_proc.proname as name
         from pg_proc
         where pg_proc.pronamespace = 'lifecycle'::regnamespace and pg_proc.prosecdef
     loop
-        execute format('revoke all on function %s from public', function_name);
-        if function_name::text !~ '^lifecycle\.(refuse|people_of_number)' then
-            execute format('grant execute on function %s to lifecycle_receiver', function_name);
+        execute format('revoke all on function %s from public', callable.signature);
+        if callable.name not in ('refuse', 'people_of_number') then
+            execute format('grant execute on function %s to lifecycle_receiver', callable.signature);
         end if;
     end loop;
 end
