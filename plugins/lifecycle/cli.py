@@ -357,11 +357,12 @@ def sandbox(port: int, host: str) -> None:
 @cli.command()
 @click.option("--port", default=8026, show_default=True, type=PORT)
 @click.option("--host", default="127.0.0.1", show_default=True)
-def receiver(port: int, host: str) -> None:
-    """Run the public web app: links, landing pages, unsubscribe."""
+@click.option("--insecure", is_flag=True, help="Take unsigned webhooks while no key is set; on loopback only.")
+def receiver(port: int, host: str, insecure: bool) -> None:
+    """Run the public web app: links, landing pages, unsubscribe, and the providers' webhooks."""
     from lifecycle.receiver.app import serve
 
-    serve(port, host)
+    serve(port, host, insecure=insecure)
 
 
 @cli.command()
