@@ -1,6 +1,10 @@
 -- Keeps the links of messages; rendering one again finds the same codes.
 insert into lifecycle.links (code, message_id, name, target_url)
-select kept.*
+select
+    kept.code,
+    kept.message_id,
+    kept.name,
+    kept.target_url
 from
     unnest(
         cast(:codes as text[]),
