@@ -18,14 +18,15 @@ SEGMENT = "select customers.customer_id, as_of()::date::text as anchor from shop
 
 
 class Provider:
-    """A provider that takes everything."""
+    """A provider that takes everything, unless a test says otherwise."""
 
     def __init__(self) -> None:
         self.received: list[OutgoingSms] = []
+        self.answer: Receipt | None = None
 
     def send(self, message: OutgoingSms) -> Receipt:
         self.received.append(message)
-        return Receipt("accepted", provider_id=f"SM{len(self.received)}", http_status=201)
+        return self.answer or Receipt("accepted", provider_id=f"SM{len(self.received)}", http_status=201)
 
 
 class Office:
@@ -139,6 +140,38 @@ def test_a_transactional_message_needs_no_consent_and_keeps_to_no_cap(
     office.journey("shipped", ', kind="transactional"')
     office.plan("shipped")
     assert office.send("shipped") == {"accepted": 2}
+
+
+@pytest.mark.parametrize(("reason", "holds"), [("stop", True), ("bounced", True), ("sunset", False)])
+def test_a_stop_holds_for_every_message_and_a_sunset_for_marketing_alone(
+    office: Office, reason: str, holds: bool
+) -> None:
+    office.journey("shipped", ', kind="transactional"')
+    office.plan("shipped")
+    office.shop.connection.execute(
+        "insert into lifecycle.suppressions (channel, address_hash, reason, source) "
+        "values ('sms', lifecycle.address_hash('+33639980001'), %s, 'test')",
+        (reason,),
+    )
+    assert office.send("shipped") == ({"skipped: suppressed": 1} if holds else {"accepted": 1})
+    office.plan("shipped", DAY + timedelta(days=1))
+    assert (
+        ("ana", "skipped", "suppressed") in office.outcomes("shipped")
+        if holds
+        else office.send("shipped", DAY + timedelta(days=1))
+    )
+
+
+@pytest.mark.parametrize(("code", "reason"), [("21610", "stop"), ("21614", "invalid_address"), ("21617", None)])
+def test_what_the_provider_refuses_for_good_is_not_tried_again(office: Office, code: str, reason: str | None) -> None:
+    office.journey("news")
+    office.plan("news")
+    office.provider.answer = Receipt("rejected", http_status=400, provider_code=code)
+    office.send("news")
+    found = office.shop.connection.execute("select reason from lifecycle.suppressions").fetchall()
+    assert found == ([(reason,)] if reason else [])
+    next_day = office.plan("news", DAY + timedelta(days=1))
+    assert next_day == ({"skipped: suppressed": 1} if reason else {"queued": 1})
 
 
 def test_a_transactional_message_does_not_use_up_the_day(office: Office) -> None:

@@ -35,7 +35,7 @@ judged as (
             when enrollments.exited_at is not null then 'converted'
             when contacts.address is null then 'invalid_address'
             when messages.kind = 'marketing' and not contacts.has_consent then 'no_consent'
-            when messages.kind = 'marketing' and contacts.is_suppressed then 'suppressed'
+            when contacts.is_blocked or (messages.kind = 'marketing' and contacts.is_suppressed) then 'suppressed'
             when
                 messages.kind = 'marketing'
                 and lifecycle.recent_messages(

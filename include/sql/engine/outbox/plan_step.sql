@@ -1,6 +1,7 @@
 -- Plans one message per person of a step's audience: queued, or skipped with the first rule that forbids it.
 -- Identity is journey / step / customer / anchor, so planning again adds nothing (architecture §5). Transactional
--- messages ask for an address only; consent, suppression, holdout, arbitration and cap are rules of marketing (H-08).
+-- messages ask for an address that is not blocked; consent, sunset, holdout, arbitration and cap are rules of marketing
+-- (H-08).
 with due as (
 
     select
@@ -15,7 +16,8 @@ with due as (
         contacts.address,
         contacts.address_hash,
         coalesce(contacts.has_consent, false) as has_consent,
-        coalesce(contacts.is_suppressed, false) as is_suppressed
+        coalesce(contacts.is_suppressed, false) as is_suppressed,
+        coalesce(contacts.is_blocked, false) as is_blocked
     from lifecycle.audiences as audiences
     inner join lifecycle.runs as runs on audiences.run_id = runs.run_id
     left join lifecycle.enrollments as enrollments
@@ -48,7 +50,7 @@ judged as (
                 then 'holdout'
             when due.address is null then 'invalid_address'
             when :kind = 'marketing' and not due.has_consent then 'no_consent'
-            when :kind = 'marketing' and due.is_suppressed then 'suppressed'
+            when due.is_blocked or (:kind = 'marketing' and due.is_suppressed) then 'suppressed'
         end as reason
     from due
 

@@ -37,7 +37,27 @@ settled as (
         messages.message_id = answers.message_id
         and messages.attempt_id = answers.attempt_id
         and messages.send_state = 'sending'
-    returning messages.message_id
+    returning messages.message_id, messages.channel, messages.address_hash
+
+),
+
+-- What Twilio refuses for good says something about the number: 21610 opted out there, 21211 and 21614 takes no SMS.
+refused_for_good as (
+
+    insert into lifecycle.suppressions (channel, address_hash, reason, source)
+    select distinct
+        settled.channel,
+        settled.address_hash,
+        case when answers.provider_code = '21610' then 'stop' else 'invalid_address' end as reason,
+        :provider as source
+    from settled
+    inner join answers on settled.message_id = answers.message_id
+    where
+        answers.outcome = 'rejected'
+        and answers.provider_code in ('21610', '21211', '21614')
+        and settled.address_hash is not null
+    on conflict (channel, address_hash, reason) do update
+        set lifted_at = null, suppressed_at = now()
 
 ),
 

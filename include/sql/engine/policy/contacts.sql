@@ -15,7 +15,17 @@ select
             suppressions.channel = reachable.channel
             and suppressions.address_hash = lifecycle.address_hash(reachable.address)
             and suppressions.lifted_at is null
-    ) as is_suppressed
+    ) as is_suppressed,
+    -- A STOP, a complaint and an address that takes nothing hold for every message, not for marketing alone.
+    exists(
+        select 1
+        from lifecycle.suppressions as suppressions
+        where
+            suppressions.channel = reachable.channel
+            and suppressions.address_hash = lifecycle.address_hash(reachable.address)
+            and suppressions.lifted_at is null
+            and suppressions.reason in ('stop', 'bounced', 'complained', 'invalid_address')
+    ) as is_blocked
 from shop.customers as customers
 cross join
     lateral (
