@@ -27,6 +27,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as environment:
         for name in unwanted:
             environment.delenv(name)
+        _take_ports_of_our_own(environment)
         environment.setenv("LIFECYCLE_HOME", str(folder))
         environment.setenv("LIFECYCLE_PUBLIC_URL", "http://links.test")
         yield folder
@@ -34,6 +35,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
         stack.stop_all()
         embedded_postgres.remove()
+
+
+def _take_ports_of_our_own(environment: pytest.MonkeyPatch) -> None:
+    """Tests that run side by side ask for different ports first, so that none is snatched from another."""
+    from lifecycle import embedded_postgres, stack
+
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + 1
+    for module, name in ((stack, "SANDBOX_PORT"), (stack, "RECEIVER_PORT"), (embedded_postgres, "PREFERRED_PORT")):
+        environment.setattr(module, name, getattr(module, name) + 20 * worker)
 
 
 @pytest.fixture(scope="session")
