@@ -232,6 +232,8 @@ def run_command(journey: str, day: date | None) -> None:
         hint = "Repair a missed day with a backfill in Airflow; to try a day out, unset LIFECYCLE_LIVE"
         raise LifecycleError(f"{day} is not today, and real people would be messaged", hint=hint)
     context = runs.for_day(declared.journey, day or today, declared.zone, run_type="manual", today=today)
+    # Before any server is started for it: most mistakes show here.
+    stages.check_sources(context)
     _ensure_servers()
     done = stages.run_all(context, _channel)
     for step_name, counts in done["steps"].items():
