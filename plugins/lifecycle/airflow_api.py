@@ -77,6 +77,9 @@ class AirflowApi:
     ) -> int:
         """Ask for the runs from the first to the last logical date, both included; returns the backfill's id.
 
+        Airflow takes one backfill of a Dag at a time, and notices up to half a minute late that the last one is over:
+        this waits for it.
+
         Args:
             dag_id: An unpaused Dag with a schedule.
             from_: First logical date; a date means midnight UTC.
@@ -94,7 +97,14 @@ class AirflowApi:
             "run_backwards": False,
             "dag_run_conf": dict(conf or {}),
         }
+        if not wait_until(lambda: not self._has_active_backfill(dag_id), timeout=120, interval=1):
+            hint = "Wait for it, or cancel it in the UI under Backfills"
+            raise LifecycleError(f"Another backfill of {dag_id} is still running", hint=hint)
         return int(self._call("POST", "/api/v2/backfills", body)["id"])
+
+    def _has_active_backfill(self, dag_id: str) -> bool:
+        found = self._call("GET", f"/api/v2/backfills?dag_id={_part(dag_id)}&limit=100&order_by=-id")["backfills"]
+        return any(backfill["completed_at"] is None for backfill in found)
 
     def backfill(self, backfill_id: int) -> JsonObject:
         """A backfill; `completed_at` is filled up to half a minute after its last run ended."""
