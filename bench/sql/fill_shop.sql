@@ -1,4 +1,4 @@
--- Customers due for the survey on 31 March 2026, and sixty on the day after.
+-- Customers due for the survey on 31 March 2026, and ten on each of the six days after.
 insert into imported.customers (customer_id, signed_up_at, phone, first_name, sms_opt_in_at)
 select
     'c' || number,
@@ -12,7 +12,7 @@ insert into imported.orders (order_id, customer_id, ordered_at, total_cents, cur
 select
     'o' || number,
     'c' || number,
-    case when number <= {messages} then timestamptz '2026-03-01 12:00+00' else timestamptz '2026-03-02 12:00+00' end,
+    timestamptz '2026-03-01 12:00+00' + make_interval(days => greatest(0, (number - {messages} + 9) / 10)),
     1000,
     'GBP'
 from generate_series(1, {messages} + 60) as number;
