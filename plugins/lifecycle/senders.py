@@ -20,14 +20,16 @@ def sandbox_channel(step: Step) -> EmailChannel | SmsChannel:
     from lifecycle import stack
 
     sendgrid, twilio = sandbox_accounts(settings.sandbox_url() or stack.sandbox_url())
-    if step.message.channel == "email":
-        return SendGridEmail(sendgrid)
-    # The sandbox counts deliveries by the message id that the callback's address carries.
-    return TwilioSms(twilio, status_callback=f"{links.base_url()}/twilio/status")
+    return SendGridEmail(sendgrid) if step.message.channel == "email" else _sms(twilio)
 
 
 def live_channel(
     step: Step, *, sendgrid: Callable[[], SendGridAccount], twilio: Callable[[], TwilioAccount]
 ) -> EmailChannel | SmsChannel:
     """The official SDKs, pointed at the providers; the account is asked for only when it is needed."""
-    return SendGridEmail(sendgrid()) if step.message.channel == "email" else TwilioSms(twilio())
+    return SendGridEmail(sendgrid()) if step.message.channel == "email" else _sms(twilio())
+
+
+def _sms(account: TwilioAccount) -> TwilioSms:
+    """Twilio reports to the receiver what becomes of each SMS; the address it reports to carries our message id."""
+    return TwilioSms(account, status_callback=f"{links.base_url()}/twilio/status")
