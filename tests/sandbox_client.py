@@ -22,6 +22,13 @@ class SandboxClient:
         return [message for message in ordered if to is None or message["to_address"] == to]
 
     def clear(self) -> None:
-        """Empty the inbox."""
-        with urlopen(Request(f"{self.url}/messages.json", method="DELETE")):
+        """Empty the inbox, and behave well again."""
+        for path in ("messages.json", "faults"):
+            with urlopen(Request(f"{self.url}/{path}", method="DELETE")):
+                pass
+
+    def fail(self, fault: str, **how: Any) -> None:
+        """Fail as a provider does, at a `rate`, `for_next` so many calls, or always."""
+        body = json.dumps([{"fault": fault, **how}]).encode()
+        with urlopen(Request(f"{self.url}/faults", body, {"Content-Type": "application/json"}, method="PUT")):
             pass

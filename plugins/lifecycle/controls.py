@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import getpass
+from typing import TYPE_CHECKING, Any
 
 from lifecycle import database, journeys
 from lifecycle.journey import unknown_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Row
 
 
 def set_state(scope: str, state: str, reason: str) -> None:
@@ -27,6 +31,11 @@ def set_state(scope: str, state: str, reason: str) -> None:
 
 def paused() -> list[str]:
     """The scopes that are paused now."""
+    return [control.scope for control in pauses()]
+
+
+def pauses() -> list[Row[Any]]:
+    """What is paused now, one row per scope: scope, reason, changed_by, changed_at."""
     with database.transaction() as connection:
         database.require_schema(connection)
-        return [row.scope for row in database.rows(connection, "engine/controls/paused.sql")]
+        return database.rows(connection, "engine/controls/paused.sql")

@@ -16,7 +16,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lifecycle import database, factoring, links, outbox, rendering, vouchers
+from lifecycle import breaker, database, factoring, links, outbox, rendering, vouchers
 from lifecycle.channels import EmailBatch, OutgoingSms, Receipt
 from lifecycle.errors import LifecycleError, TryAgainError
 
@@ -45,7 +45,7 @@ def send(
 
     Raises:
         TryAgainError: the provider could not be reached or asked to wait; what is left stays queued for a retry.
-        LifecycleError: a template does not load; nothing was claimed.
+        LifecycleError: a template does not load, and nothing was claimed; or the breaker paused the channel.
     """
     rendering.require_ready(context.journey, step)
     with database.transaction() as connection:
@@ -91,6 +91,7 @@ def _send_chunk(
     ]
     with database.transaction() as connection:
         settled = outbox.settle(connection, answers, provider=_provider(step), started_at=started_at)
+        breaker.watch(connection, step.message.channel, receipts)
     for answer in answers:
         outcome = answer.outcome if answer.reason != "template_error" else "skipped: template_error"
         counts[outcome if answer.claimed.message_id in settled else "decided elsewhere"] += 1
@@ -228,6 +229,9 @@ def _require_empty_queue(context: RunContext, step: Step, counts: Counter[str], 
     with database.transaction() as connection:
         database.set_as_of(connection, context.as_of, context.zone)
         left = outbox.waiting(connection, context.journey, step, shard=shard, shards=shards)
+        if left.waiting or counts["uncertain"]:
+            where = f"{context.journey.name}/{step.name}"
+            breaker.require_untripped(connection, step.message.channel, left.waiting, where)
     if not counts["retry"] and not left.postponed:
         return
     raise TryAgainError(
