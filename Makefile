@@ -3,7 +3,7 @@ BIN := .venv/bin
 COMPILE = "$$(bin/_setup uv)" pip compile --quiet --universal --python-version 3.10 --no-header \
 	--no-emit-index-url --no-emit-find-links
 
-.PHONY: demo test down check chaos format lock ready
+.PHONY: demo test down check chaos bench format lock ready
 
 demo:
 	@bin/demo $(ARGS)
@@ -25,6 +25,10 @@ check: ready
 # Kills, freezes and misleads senders at random and counts what arrived. Arguments: make chaos ARGS="--messages 20000"
 chaos: ready
 	@$(BIN)/python -m bench.chaos $(ARGS)
+
+# How fast ours is beside the loops most people write. Arguments: make bench ARGS="--only plan --people 100000"
+bench: ready
+	@$(BIN)/python -m bench $(ARGS)
 
 format: ready
 	$(BIN)/ruff format .

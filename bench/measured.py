@@ -1,0 +1,95 @@
+"""What was measured: seconds on the wall and on the processors, of ours and of Postgres."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Usage:
+    """Seconds on the wall, on the processor in Python, and on the processor in Postgres."""
+
+    seconds: float = 0.0
+    python_seconds: float = 0.0
+    postgres_seconds: float = 0.0
+
+
+@dataclass
+class Timing:
+    """One design, measured: what it did in each run, and with how much memory at most."""
+
+    design: str
+    count: int
+    runs: list[Usage] = field(default_factory=list)
+    rss_mb: float = 0.0
+    note: str = ""
+
+    @property
+    def per_second(self) -> float:
+        """How many a second, on the wall: the median of the runs."""
+        return statistics.median(self.count / run.seconds for run in self.runs)
+
+    @property
+    def seconds(self) -> float:
+        """How long all of them took: the median of the runs."""
+        return statistics.median(run.seconds for run in self.runs)
+
+    @property
+    def python_micros(self) -> float:
+        """Processor time in Python for each, in microseconds: the median of the runs."""
+        return statistics.median(run.python_seconds for run in self.runs) / self.count * 1e6
+
+    @property
+    def postgres_micros(self) -> float:
+        """Processor time in Postgres for each, in microseconds: the median of the runs."""
+        return statistics.median(run.postgres_seconds for run in self.runs) / self.count * 1e6
+
+
+def ratio(ours: Timing, theirs: Timing) -> float:
+    """How many times as fast ours is as theirs, side by side: the median of the pairs of neighbours."""
+    pairs = zip(ours.runs, theirs.runs, strict=True)
+    return statistics.median((ours.count / one.seconds) / (theirs.count / other.seconds) for one, other in pairs)
+
+
+@contextmanager
+def measured(postgres: int) -> Iterator[Usage]:
+    """Measure what this process and the Postgres of that process id do inside."""
+    usage = Usage()
+    wall, python, server = time.perf_counter(), time.process_time(), processor_seconds(postgres)
+    yield usage
+    usage.seconds = time.perf_counter() - wall
+    usage.python_seconds = time.process_time() - python
+    usage.postgres_seconds = processor_seconds(postgres) - server
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process and its children have used, also those that ended."""
+    own = _stat(pid)
+    children = [_stat(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    # Fields of /proc/PID/stat from the state on: 1 parent, 11 to 14 user and system time, own and of ended children.
+    alive = sum(_ticks(child[11:13]) for child in children if child and int(child[1]) == pid)
+    return (_ticks(own[11:15]) + alive) / _TICKS
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _ticks(fields: Sequence[str]) -> int:
+    return sum(map(int, fields))
+
+
+def parent_of(pid: int) -> int:
+    """The process that started another."""
+    return int(_stat(pid)[1])

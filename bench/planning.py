@@ -1,0 +1,111 @@
+"""Planning: a day's messages for everybody, with every rule, against a bare INSERT ... SELECT of the same rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bench import databases, project
+from bench.measured import Timing, Usage, measured
+
+_DECIDED = """
+select
+    count(*) filter (where send_state = 'queued'),
+    count(*) filter (where send_state = 'skipped'),
+    count(distinct reason)
+from lifecycle.messages
+where journey = 'letter'
+"""
+_STAGED = "create table public.staged as select * from lifecycle.messages where journey = 'letter'"
+_BARE = "create table public.bare (like public.staged)"
+_INSERT = "insert into public.bare select * from public.staged"
+
+
+@dataclass
+class Planned:
+    """Planning, the bare insert beside it, and what planning again added."""
+
+    ours: Timing
+    bare: Timing
+    audience: Timing
+    again: Timing
+    replan_inserted: int
+    queued: int
+    skipped: int
+    reasons: int
+
+
+def plan(people: int, runs: int) -> Planned:
+    """Plan an email to everybody, in a shop where every rule has something to forbid."""
+    from lifecycle import stages
+
+    databases.make("people", "people.sql", people=people, refusals=1)
+    journey = project.letter(holdout_percent=5)
+    context, step = project.context(journey), journey.steps[0]
+    postgres = databases.postgres_pid()
+    found = Planned(*(Timing(name, people) for name in ("plan", "insert", "audience", "replan")), 0, 0, 0, 0)
+    for _ in range(runs):
+        with databases.copy_of("people") as copy:
+            stages.record_conversions(context)
+            with measured(postgres) as usage:
+                stages.select_audience(context, step)
+            found.audience.runs.append(usage)
+            databases.settle_down(copy)
+            with measured(postgres) as usage:
+                stages.queue_messages(context, step, [])
+            found.ours.runs.append(usage)
+            found.queued, found.skipped, found.reasons = databases.query(copy, _DECIDED)
+            with measured(postgres) as usage:
+                stages.queue_messages(context, step, [])
+            found.again.runs.append(usage)
+            rows = sum(databases.query(copy, _DECIDED)[:2])
+            found.replan_inserted = max(found.replan_inserted, rows - found.queued - found.skipped)
+            found.bare.runs.append(_bare_insert(copy, postgres))
+    return found
+
+
+def _bare_insert(copy: str, postgres: int) -> Usage:
+    """The same rows with the same columns into a table without keys, indexes or rules."""
+    databases.execute(copy, _STAGED)
+    databases.execute(copy, _BARE)
+    databases.settle_down(copy)
+    with measured(postgres) as usage:
+        databases.execute(copy, _INSERT)
+    return usage
+
+
+@dataclass
+class LadderDay:
+    """One day of the ladder: finding its people, and the whole day up to the queue."""
+
+    extraction: Timing
+    whole: Timing
+    people: int
+
+
+def ladder_day(customers: int, runs: int) -> LadderDay:
+    """A day of the ladder's three segments, on as many customers with five orders each; another day in each run."""
+    from lifecycle import database, segments, stages
+
+    databases.make("orders", "orders.sql", people=customers)
+    journey = project.ladder()
+    postgres = databases.postgres_pid()
+    found = LadderDay(Timing("extraction", 1), Timing("ladder day", 1), 0)
+    with databases.in_use("orders"):
+        for number in range(runs):
+            context = project.context(journey, project.DAY + timedelta(days=number))
+            with database.transaction() as connection, measured(postgres) as usage:
+                database.set_as_of(connection, context.as_of, context.zone)
+                for step in journey.steps:
+                    for _ in segments.audience(connection, journey, step):
+                        pass
+            found.extraction.runs.append(usage)
+            with measured(postgres) as usage:
+                converted = stages.record_conversions(context)["customer_ids"]
+                found.people = 0
+                for step in journey.steps:
+                    found.people += stages.select_audience(context, step)
+                    stages.queue_messages(context, step, converted)
+            found.whole.runs.append(usage)
+    databases.drop("orders")
+    return found
