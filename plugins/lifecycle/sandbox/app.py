@@ -94,7 +94,7 @@ def serve(
     app = create_app(settings.home() / "sandbox.sqlite")
     wanted = {"webhooks": webhooks, "people": people, "behaviour": behaviour}
     _prepare(app, latency_ms, {name: given for name, given in wanted.items() if given is not None})
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False)
     with bound_socket(port, host) as listening:
         uvicorn.Server(config).run(sockets=[listening])
 

@@ -27,8 +27,8 @@ class Postbox:
         """The time by the sandbox's clock."""
         return self.switches.clock.now()
 
-    def accept(self, body: str, messages: list[Received], batch_id: str | None = None) -> None:
-        """Keep a request for good; after this it counts, whatever becomes of the answer."""
+    def accept(self, body: str, messages: list[Received], batch_id: str | None = None) -> float:
+        """Keep a request for good: after this it counts, whatever becomes of the answer. Gives when that was."""
         now = self.now
         with self.storage.transaction():
             numbers = self.storage.keep(body, messages, now, self._batch_of(batch_id))
@@ -36,6 +36,7 @@ class Postbox:
                 self._plan(numbers)
         if batch_id:
             self.release()
+        return now
 
     def release(self) -> None:
         """Let go of what is due by now; called before anything is read, so that nobody sees a message late."""

@@ -99,7 +99,7 @@ class Storage:
 
         What has a time to come, or a batch that was stopped, is held back.
         """
-        request_id = self.rows("insert_request", received_at=as_text(now), body=body)[0]["request_id"]
+        request_id = self._run("insert_request", received_at=as_text(now), body=body).lastrowid
         is_stopped = bool(batch_id and self.batch_status(batch_id))
         shared = {"request_id": request_id, "now": now, "batch_id": batch_id}
         self._connection.executemany(
@@ -179,7 +179,10 @@ class Storage:
 
     def rows(self, statement: str, **values: Any) -> list[sqlite3.Row]:
         """What one of the statements gives."""
-        return self._connection.execute(_sql(statement), values).fetchall()
+        return self._run(statement, **values).fetchall()
+
+    def _run(self, statement: str, **values: Any) -> sqlite3.Cursor:
+        return self._connection.execute(_sql(statement), values)
 
 
 @functools.cache

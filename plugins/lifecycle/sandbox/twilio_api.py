@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lifecycle.sandbox.messages import sms_of
+from lifecycle.sandbox.messages import Received, sms_of
 from lifecycle.sandbox.postbox import Postbox
 from lifecycle.sandbox.storage import Message
 from lifecycle.sandbox.validation import TwilioError, twilio_error
@@ -55,11 +55,12 @@ async def create_message(request: Request) -> Response:
 def _take(request: Request, text: str, form: dict[str, list[str]]) -> Response:
     postbox: Postbox = request.app.state.postbox
     sid = ("MM" if form.get("MediaUrl") else "SM") + secrets.token_hex(16)
-    postbox.accept(text, [sms_of({name: values[-1] for name, values in form.items()}, sid)])
-    message = postbox.storage.sms(sid)
-    assert message
+    message = sms_of({name: values[-1] for name, values in form.items()}, sid)
+    # What was just stored is not read again: that would cost more than storing it did.
+    taken_at = datetime.fromtimestamp(postbox.accept(text, [message]), timezone.utc)
     status = "queued" if any(form.get("From", [])) else "accepted"
-    return JSONResponse(_resource(message, request.path_params["account_sid"], status), status_code=201)
+    account_sid = request.path_params["account_sid"]
+    return JSONResponse(_resource(message, form, taken_at, account_sid, status), status_code=201)
 
 
 async def fetch_message(request: Request) -> Response:
@@ -70,7 +71,7 @@ async def fetch_message(request: Request) -> Response:
     message = request.app.state.storage.sms(request.path_params["sid"])
     if not message:
         return refusal(NOT_FOUND)
-    return JSONResponse(_resource(message, request.path_params["account_sid"], _status(message)))
+    return JSONResponse(_stored(message, request.path_params["account_sid"]))
 
 
 async def list_messages(request: Request) -> Response:
@@ -119,15 +120,10 @@ def _moment(text: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
-def _status(message: Message) -> str:
-    """What Twilio last said about a message; while nothing is simulated, everything arrives at once."""
-    return message.status or "delivered"
-
-
 def _page(request: Request, found: list[Message], number: int, size: int, *, has_next: bool) -> dict[str, Any]:
     account_sid = request.path_params["account_sid"]
     return {
-        "messages": [_resource(message, account_sid, _status(message)) for message in found],
+        "messages": [_stored(message, account_sid) for message in found],
         "page": number,
         "page_size": size,
         "start": number * size,
@@ -143,13 +139,20 @@ def _page_uri(request: Request, number: int, size: int) -> str:
     return f"{request.url.path}?{urlencode({**request.query_params, 'PageSize': size, 'Page': number})}"
 
 
-def _resource(message: Message, account_sid: str, status: str) -> dict[str, Any]:
+def _stored(message: Message, account_sid: str) -> dict[str, Any]:
+    """What Twilio last said about a message; while nothing is simulated, everything arrives at once."""
+    taken_at = datetime.fromisoformat(message.received_at)
+    return _resource(message, parse_qs(message.request), taken_at, account_sid, message.status or "delivered")
+
+
+def _resource(
+    message: Message | Received, form: dict[str, list[str]], taken_at: datetime, account_sid: str, status: str
+) -> dict[str, Any]:
     """The message as Twilio's API shows it."""
-    given = parse_qs(message.request)
-    form = {name: values[-1] for name, values in given.items()}
     uri = f"/2010-04-01/Accounts/{account_sid}/Messages/{message.provider_id}"
-    created = format_datetime(datetime.fromisoformat(message.received_at))
-    by_service = not form.get("From")
+    created = format_datetime(taken_at)
+    sender = form.get("From", [""])[-1] or None
+    service = form.get("MessagingServiceSid", [""])[-1] or None
     return {
         "account_sid": account_sid,
         "api_version": "2010-04-01",
@@ -160,10 +163,10 @@ def _resource(message: Message, account_sid: str, status: str) -> dict[str, Any]
         "direction": "outbound-api",
         "error_code": 30003 if status == "undelivered" else None,
         "error_message": None,
-        "from": form.get("From"),
-        "messaging_service_sid": form.get("MessagingServiceSid"),
-        "num_media": str(len(given.get("MediaUrl", []))),
-        "num_segments": "0" if by_service and status == "accepted" else str(message.sms_parts),
+        "from": sender,
+        "messaging_service_sid": service,
+        "num_media": str(len(form.get("MediaUrl", []))),
+        "num_segments": "0" if not sender and status == "accepted" else str(message.sms_parts),
         "price": None,
         "price_unit": "USD",
         "sid": message.provider_id,

@@ -16,6 +16,17 @@ where
     and (:number is null or messages.id = :number)
     and (:provider_id is null or messages.provider_id = :provider_id)
     and (:to_address is null or messages.to_address = :to_address)
+    -- Between the first and the last to that address: the index finds both, and nobody else's have to be looked at.
+    and messages.id >= case when :to_address is null then 0 else (
+        select min(known.id)
+        from messages as known
+        where known.to_address = :to_address
+    ) end
+    and messages.id <= case when :to_address is null then 9223372036854775807 else (
+        select max(known.id)
+        from messages as known
+        where known.to_address = :to_address
+    ) end
     and (:subject is null or messages.subject = :subject)
     and (:after is null or messages.accepted_at > :after)
     and (:from is null or messages.accepted_at >= :from)
