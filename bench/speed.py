@@ -24,12 +24,47 @@ def main() -> None:
 
         embedded_postgres.ensure_running()
         try:
+            if "email" in options.only:
+                _email(options)
             if "plan" in options.only:
                 _plan(options)
             if "ladder" in options.only:
                 _ladder(options)
         finally:
             embedded_postgres.remove()
+
+
+def _email(options: argparse.Namespace) -> None:
+    from bench import project, sending
+    from bench.measured import Timing, ratio
+
+    people = options.people or 100_000
+    sending.make_queue("letters", people, project.letter())
+    shards = sending.shards_for(people)
+    with sending.sink() as where:
+        for latency in (0, 80):
+            ours, naive = Timing("ours", people), Timing("naive email", min(people, 2_000 if not latency else 40))
+            phases: dict[str, tuple[float, float]] = {}
+            for _ in range(options.runs):
+                phases = sending.send(
+                    ours,
+                    where,
+                    "letters",
+                    latency_ms=latency,
+                    shards=shards,
+                    processes=options.processes,
+                    profile=options.profile,
+                )
+                sending.send(naive, where, "letters", latency_ms=latency)
+            for timing in (ours, naive):
+                print(
+                    f"{latency} ms {timing.design:<12} {timing.per_second:10.0f}/s python {timing.python_micros:8.1f} us "
+                    f"postgres {timing.postgres_micros:8.1f} us {timing.rss_mb:6.1f} MB"
+                )
+            print(f"{latency} ms ratio {ratio(ours, naive):.1f}; {shards} shards in {options.processes} processes")
+            for name, (wall, cpu) in phases.items():
+                print(f"    {name:<70} wall {wall / people * 1e6:8.1f} us cpu {cpu / people * 1e6:8.1f} us")
+        print(where.wrong)
 
 
 def _plan(options: argparse.Namespace) -> None:
@@ -63,6 +98,7 @@ def _prepare(folder: Path) -> None:
         "LIFECYCLE_HOME": str(folder / "home"),
         "LIFECYCLE_PROJECT": str(folder / "project"),
         "LIFECYCLE_PUBLIC_URL": "https://links.shop.example",
+        "NO_PROXY": "127.0.0.1",
     }
 
 
@@ -71,6 +107,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--people", type=int, default=0, help="in every part; default: what the goals ask for")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=4, help="sending processes of ours")
+    parser.add_argument("--profile", action="store_true", help="also say where the senders spend their time")
     return parser.parse_args()
 
 

@@ -1,0 +1,165 @@
+"""Sending: starts the processes of a design together, waits for the last, and asks the sink who was reached."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.request import Request, urlopen
+
+from bench import databases, project
+from bench.measured import Timing, Usage, processor_seconds
+
+# As `airflow_tasks` maps `send`: one shard for this many messages, and no more than eight.
+MESSAGES_PER_SHARD = 5_000
+MOST_SHARDS = 8
+# How many of them the local Airflow runs at once (`airflow_setup`); a server runs eight.
+PROCESSES = 4
+
+_NAIVE_QUEUE = """
+create table public.naive_queue as
+select
+    customer_id,
+    null::timestamptz as sent_at
+from imported.customers;
+alter table public.naive_queue add primary key (customer_id);
+"""
+_STATES = "select count(*) filter (where send_state = 'accepted'), count(*) from lifecycle.messages where step = '{}'"
+
+
+@dataclass
+class Sink:
+    """The counting provider, and whom it was not right about."""
+
+    url: str
+    pid: int
+    wrong: list[str] = field(default_factory=list)
+
+    def start_over(self, latency_ms: int) -> None:
+        """Forget what came, and answer that late from now on."""
+        self._call("DELETE", f"/counts?latency_ms={latency_ms}")
+
+    def counts(self) -> dict[str, Any]:
+        """Requests, people reached, and deliveries that were one too many."""
+        return self._call("GET", "/counts")
+
+    def _call(self, method: str, path: str) -> dict[str, Any]:
+        with urlopen(Request(self.url + path, method=method), timeout=60) as answer:
+            return json.load(answer)
+
+
+@contextmanager
+def sink() -> Iterator[Sink]:
+    """A sink in a process of its own."""
+    command = [sys.executable, "-m", "bench.sink"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=project.CHECKOUT) as process:
+        assert process.stdout
+        try:
+            yield Sink(f"http://127.0.0.1:{int(process.stdout.readline())}", process.pid)
+        finally:
+            process.kill()
+
+
+def make_queue(name: str, people: int, journey: Any) -> None:
+    """A database in which everybody's message waits."""
+    from lifecycle import stages
+
+    databases.make(name, "people.sql", people=people, refusals=0)
+    context, step = project.context(journey), journey.steps[0]
+    with databases.in_use(name):
+        stages.record_conversions(context)
+        stages.select_audience(context, step)
+        counts = stages.queue_messages(context, step, [])
+        if counts != {"queued": people}:
+            raise RuntimeError(f"{people} messages should be queued: {counts}")
+    databases.execute(name, _NAIVE_QUEUE)
+    databases.settle_down(name)
+
+
+def send(
+    timing: Timing,
+    where: Sink,
+    source: str,
+    *,
+    latency_ms: int,
+    channel: str = "email",
+    shards: int = 1,
+    processes: int = 1,
+    profile: bool = False,
+    **more: Any,
+) -> dict[str, Any]:
+    """Run a design once on a copy of a database, with its processes already started; returns phases if profiled."""
+    work = {"design": timing.design, "channel": channel, "sink": where.url, "people": timing.count, "of": shards}
+    work |= {"profile": profile, **more}
+    with databases.copy_of(source) as copy:
+        where.start_over(latency_ms)
+        share = [list(range(number, shards, processes)) for number in range(min(processes, shards))]
+        senders = [_start(work | {"shards": mine}) for mine in share]
+        try:
+            for sender in senders:
+                _line(sender)
+            usage, reports = _let_go(senders)
+        finally:
+            for sender in senders:
+                sender.kill()
+                sender.wait()
+        timing.runs.append(usage)
+        timing.rss_mb = max([timing.rss_mb, *(report["rss_mb"] for report in reports)])
+        _check(timing, where, copy, "letter" if channel == "email" else "note")
+    return _together([report["phases"] for report in reports])
+
+
+def _start(work: dict[str, Any]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bench.sender", json.dumps(work)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=project.CHECKOUT)
+
+
+def _let_go(senders: list[subprocess.Popen[str]]) -> tuple[Usage, list[dict[str, Any]]]:
+    postgres = databases.postgres_pid()
+    server, wall = processor_seconds(postgres), time.perf_counter()
+    for sender in senders:
+        assert sender.stdin
+        sender.stdin.write("go\n")
+        sender.stdin.flush()
+    reports = [json.loads(_line(sender)) for sender in senders]
+    usage = Usage(time.perf_counter() - wall, sum(report["cpu_seconds"] for report in reports))
+    usage.postgres_seconds = processor_seconds(postgres) - server
+    return usage, reports
+
+
+def _line(sender: subprocess.Popen[str]) -> str:
+    assert sender.stdout
+    line = sender.stdout.readline()
+    if not line:
+        raise RuntimeError(f"a sender ended with {sender.wait()}")
+    return line
+
+
+def _check(timing: Timing, where: Sink, copy: str, step: str) -> None:
+    """Everybody once; whatever else happened is remembered and fails the run in the end."""
+    counts = where.counts()
+    if counts["people"] != timing.count or counts["twice"]:
+        where.wrong.append(f"{timing.design}: {counts['people']} of {timing.count} reached, {counts['twice']} twice")
+    if timing.design == "ours":
+        accepted, planned = databases.query(copy, _STATES.format(step))
+        if accepted != planned:
+            where.wrong.append(f"ours: {planned - accepted} of {planned} not recorded as accepted")
+
+
+def _together(phases: list[dict[str, Any]]) -> dict[str, Any]:
+    added: dict[str, tuple[float, float]] = {}
+    for one in phases:
+        for name, (wall, cpu) in one.items():
+            known = added.get(name, (0.0, 0.0))
+            added[name] = (known[0] + wall, known[1] + cpu)
+    return added
+
+
+def shards_for(people: int) -> int:
+    """As many as `airflow_tasks.shards_for` makes."""
+    return min(MOST_SHARDS, max(1, -(-people // MESSAGES_PER_SHARD)))
