@@ -73,10 +73,13 @@ class ProjectBuilder:
         """A template of a journey."""
         return self.write(f"include/templates/{journey}/{file_name}", text)
 
-    def sms_journey(self, name: str = "hello", *, sms: str = "Hello", more: str = "", step: str = "") -> None:
+    def sms_journey(
+        self, name: str = "hello", *, sms: str = "Hello", more: str = "", step: str = "", media: str = "()"
+    ) -> None:
         """A journey of one SMS to everybody; `more` and `step` are further arguments of the two."""
+        message = f'Sms("greet", media={media})'
         self.dag(
-            name, f'Journey(name="{name}", steps=[Step("greet", segment="all.sql", message=Sms("greet"){step})]{more})'
+            name, f'Journey(name="{name}", steps=[Step("greet", segment="all.sql", message={message}{step})]{more})'
         )
         self.segment(name, "all")
         self.template(name, "greet.sms.j2", sms)

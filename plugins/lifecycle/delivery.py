@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from lifecycle import breaker, database, factoring, links, outbox, rendering, vouchers
 from lifecycle.channels import EmailBatch, OutgoingSms, Receipt
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
 
     from lifecycle.channels import EmailChannel, SmsChannel
-    from lifecycle.journey import Step
+    from lifecycle.journey import Sms, Step
     from lifecycle.runs import RunContext
 
 log = logging.getLogger(__name__)
@@ -141,13 +141,15 @@ def _prepare_sms(
 ) -> _Prepared:
     """One request a message: that is what Twilio takes."""
     prepared = _Prepared()
+    sms = cast("Sms", step.message)
+    valid_seconds = int(sms.valid_for.total_seconds())
     for row, recipient in recipients:
         try:
             words = rendering.render(context.journey, step, recipient)
         except (rendering.UnrenderableError, LifecycleError) as error:
             prepared.fail(row, str(error))
             continue
-        message = OutgoingSms(recipient.message_id, row.address, words.text)
+        message = OutgoingSms(recipient.message_id, row.address, words.text, sms.media_urls, valid_seconds)
         prepared.parcels.append(_Parcel([row], partial(_send_one, channel, message)))
         prepared.use(context.journey.name, recipient.message_id, words.link_names)
     return prepared

@@ -9,9 +9,12 @@ from __future__ import annotations
 import difflib
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from lifecycle import settings
 from lifecycle.errors import LifecycleError
@@ -21,6 +24,9 @@ Entry = Literal["none", "at_their_age"]
 Kind = Literal["marketing", "transactional"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+# What Twilio takes: so many pictures, and so long that a message may wait to be delivered.
+_MOST_MEDIA = 10
+_LONGEST_VALID = timedelta(hours=10)
 
 
 @dataclass(frozen=True)
@@ -34,10 +40,34 @@ class Message:
 
 @dataclass(frozen=True)
 class Sms(Message):
-    """An SMS: `<template>.sms.j2`, with locale variants such as `<template>.ja.sms.j2`."""
+    """An SMS: `<template>.sms.j2`, with locale variants such as `<template>.ja.sms.j2`.
 
+    With `media`, one https address of a picture or a list of up to ten, it is an MMS; their hosts are those that
+    `links.yaml` leads to. What could not be delivered within `valid_for` (up to ten hours, in whole seconds) is
+    dropped by the provider, so that no stray copy of a morning's message arrives at night.
+    """
+
+    media: str | Sequence[str] = ()
+    valid_for: timedelta = timedelta(hours=4)
     channel: Channel = field(default="sms", init=False)
     suffixes: tuple[str, ...] = field(default=(".sms.j2",), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse addresses no phone can fetch, and times no provider keeps to."""
+        urls = self.media_urls
+        if len(urls) > _MOST_MEDIA:
+            raise _declared_wrong(f"Sms with {len(urls)} media", f"Give up to {_MOST_MEDIA}")
+        for url in urls:
+            if not _is_public_https(url):
+                raise _declared_wrong(f"Sms media={url!r}", "Write it as https://host/picture.jpg")
+        if not isinstance(self.valid_for, timedelta) or not timedelta(seconds=1) <= self.valid_for <= _LONGEST_VALID:
+            hint = "Give a duration of up to ten hours, as in pendulum.duration(hours=4)"
+            raise _declared_wrong(f"Sms valid_for={self.valid_for!r}", hint)
+
+    @property
+    def media_urls(self) -> tuple[str, ...]:
+        """The addresses of the pictures, in their order; without any it is a plain SMS."""
+        return (self.media,) if isinstance(self.media, str) else tuple(self.media)
 
 
 @dataclass(frozen=True)
@@ -215,6 +245,17 @@ def unknown_name(
 def _is_whole(value: object, least: int, most: int) -> bool:
     """Whether a value is a whole number in a range; True and 2.5 are none, whatever Python says."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_public_https(url: object) -> bool:
+    """Whether an address is one that a phone anywhere may fetch: https, a host, no password, nothing hidden in it."""
+    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or set(url) & set(' "<>\\'):
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname) and parts.username is None and parts.port is None
+    except ValueError:
+        return False
 
 
 def _require_name(noun: str, name: str, journey: Journey) -> None:

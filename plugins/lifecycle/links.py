@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from lifecycle import database, settings
 from lifecycle.errors import LifecycleError
@@ -91,6 +92,19 @@ def target(journey_name: str, name: str) -> str | None:
         ]
         raise unknown_name("link", name, known)
     return targets[name]
+
+
+def require_known_host(address: str) -> None:
+    """Refuse an address on a host that no entry of `links.yaml` leads to: pictures come from where links lead.
+
+    Raises:
+        LifecycleError: the host is none of them.
+    """
+    path = settings.templates_folder() / "links.yaml"
+    hosts = sorted({urlsplit(known).hostname or "" for known in _targets(path).values()})
+    if urlsplit(address).hostname not in hosts:
+        hint = f"Known: {', '.join(hosts)}; another one is allowed by an entry in {path.name}"
+        raise LifecycleError(f"{address} is on a host that no link leads to", hint=hint)
 
 
 def landing_page(journey_name: str, name: str) -> Path:

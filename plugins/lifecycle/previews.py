@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle import as_of, database, delivery, rendering, segments, settings, sms
 from lifecycle.errors import LifecycleError
+from lifecycle.journey import Sms
 from lifecycle.vouchers import IssuedVoucher
 
 if TYPE_CHECKING:
@@ -31,20 +32,28 @@ _MESSAGE_ID = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True)
 class Preview:
-    """One rendered message and, for an SMS, its parts and price in cents."""
+    """One rendered message and, for an SMS, its parts and price in cents; with media it is one MMS."""
 
     title: str
     channel: str
     message: rendering.RenderedMessage
     parts: int = 0
     cents: int = 0
+    media_urls: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> str:
+        """What it is billed as."""
+        if self.media_urls:
+            return f"MMS, {self.cents} cents"
+        return f"{self.parts} part{'s' if self.parts != 1 else ''}, {self.cents} cents"
 
     def text(self) -> str:
         """The preview as a terminal shows it."""
         if self.channel == "email":
             return f"--- {self.title}\nSubject: {self.message.subject}\n\n{self.message.text}\n"
-        size = f"{self.parts} part{'s' if self.parts != 1 else ''}, {self.cents} cents"
-        return f"--- {self.title}: {size}\n{self.message.text}\n"
+        shown = [f"--- {self.title}: {self.size}", self.message.text, *(f"[{url}]" for url in self.media_urls)]
+        return "\n".join(shown) + "\n"
 
 
 def previews(declared: Declared, step: Step, day: date, customer_id: str | None) -> list[Preview]:
@@ -82,8 +91,10 @@ def _preview(
         message = rendering.render(journey, step, recipient)
     except rendering.UnrenderableError as error:
         raise LifecycleError(f"For {title}: {error}", hint="Mend the template") from None
-    if step.message.channel == "email":
+    if not isinstance(step.message, Sms):
         return Preview(title, "email", message)
+    if step.message.media_urls:
+        return Preview(title, "sms", message, 1, settings.mms_cents(), step.message.media_urls)
     parts = sms.measure(message.text).parts
     return Preview(title, "sms", message, parts, parts * settings.sms_part_cents())
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle import links, settings
 from lifecycle.errors import LifecycleError
-from lifecycle.journey import unknown_name
+from lifecycle.journey import Sms, unknown_name
 from lifecycle.vouchers import IssuedVoucher
 
 if TYPE_CHECKING:
@@ -180,6 +180,11 @@ def check_templates(journey: Journey, step: Step, columns: list[str]) -> None:
     """
     for path in template_variants(journey, step):
         _check_template(path, journey, BASE_VARIABLES | set(columns), has_voucher=step.voucher is not None)
+    for address in step.message.media_urls if isinstance(step.message, Sms) else ():
+        try:
+            links.require_known_host(address)
+        except LifecycleError as error:
+            raise LifecycleError(error.what, hint=error.hint, file=journey.file, line=journey.line) from None
 
 
 def require_ready(journey: Journey, step: Step) -> None:

@@ -31,6 +31,7 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_EMAIL_CAP": "Most marketing emails a person gets in so many days. Default: 12/30.",
     "LIFECYCLE_HOLDOUT_PERCENT": "Share of all customers who get no marketing at all, to measure it. Default: 0.",
     "LIFECYCLE_SMS_PART_CENTS": "Price of one SMS part in cents, for previews. Default: 5.",
+    "LIFECYCLE_MMS_CENTS": "Price of one MMS, whatever its length, in cents, for previews. Default: 10.",
 }
 
 
@@ -137,6 +138,11 @@ def postal_address() -> str:
 def sms_part_cents() -> int:
     """Price of one SMS part in cents (M-06)."""
     return _whole_number("LIFECYCLE_SMS_PART_CENTS", _read("LIFECYCLE_SMS_PART_CENTS", "5"), 10_000)
+
+
+def mms_cents() -> int:
+    """Price of one message with media in cents; it is not counted by parts."""
+    return _whole_number("LIFECYCLE_MMS_CENTS", _read("LIFECYCLE_MMS_CENTS", "10"), 10_000)
 
 
 def frequency_cap(channel: str) -> tuple[int, int]:

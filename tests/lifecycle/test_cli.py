@@ -312,6 +312,24 @@ def test_a_preview_shows_the_words_the_parts_and_the_price(silent_shop: Any, run
     assert "Hi Aiko," in mine.out
 
 
+def test_a_preview_of_an_mms_shows_its_media_and_one_price(
+    empty_database: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_PROJECT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIFECYCLE_MMS_CENTS", "12")
+    project = ProjectBuilder(tmp_path)
+    project.sms_journey(sms="Hello " * 60, media='"https://shop.example/a.jpg"')
+    answer = run("preview", "hello/greet")
+    assert "--- a typical customer: MMS, 12 cents\n" in answer.out
+    assert "[https://shop.example/a.jpg]\n" in answer.out
+    project.sms_journey(media='["https://shop.example/a.jpg", "https://images.evil.example/b.jpg"]')
+    assert run("check", "hello").out.splitlines() == [
+        "dags/hello.py:11: https://images.evil.example/b.jpg is on a host that no link leads to. "
+        "Known: shop.example; another one is allowed by an entry in links.yaml."
+    ]
+
+
 def test_a_check_exits_0_when_all_is_well_and_1_when_not(
     database_url: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

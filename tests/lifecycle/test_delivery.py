@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import psycopg
 import pytest
@@ -123,6 +124,17 @@ def test_a_claim_is_committed_before_the_first_byte_leaves(desk: Desk) -> None:
     assert {(state, attempt is not None, leased) for state, attempt, leased in states} == {("sending", True, True)}
     # The links a message holds work from the moment it can arrive.
     assert {row for row in seen if len(row) == 1} == {(2,)}
+
+
+def test_an_sms_takes_its_media_along_and_ends_before_the_night(desk: Desk, sandbox: SandboxClient) -> None:
+    desk.project.sms_journey(sms="Hello", media='"https://shop.example/a.jpg"')
+    desk.journey = journeys.load("hello").journey
+    desk.step, desk.context = desk.journey.steps[0], desk.day(DAY)
+    desk.plan()
+    assert desk.send(senders.sandbox_channel(desk.step)) == {"accepted": 3}
+    requests = [parse_qs(message["request"]) for message in sandbox.messages()]
+    assert [request["MediaUrl"] for request in requests] == [["https://shop.example/a.jpg"]] * 3
+    assert [request["ValidityPeriod"] for request in requests] == [[str(4 * 3600)]] * 3
 
 
 def test_a_second_sender_gets_nothing_while_the_first_one_sends(desk: Desk) -> None:

@@ -82,6 +82,38 @@ MISTAKES = [
         "'../reactivation/survey.sms.j2' leaves the folder of the journey. Name a file in include/templates/hello.",
         id="a template of another journey",
     ),
+    *(
+        pytest.param(
+            {"step_message": f'Sms("greet", media={url!r})'},
+            f"Sms media={url!r} makes no sense. Write it as https://host/picture.jpg.",
+            id=f"the picture {url}",
+        )
+        for url in (
+            "http://shop.example/a.jpg",
+            "https:///a.jpg",
+            "https://ana:word@shop.example/a.jpg",
+            "https://shop.example:8443/a.jpg",
+            "https://shop.example/a b.jpg",
+            "https://shop.example\\@evil.example/a.jpg",
+            "https://shöp.example/a.jpg",
+            "javascript:alert(1)",
+            "a.jpg",
+            "",
+        )
+    ),
+    pytest.param(
+        {"step_message": 'Sms("greet", media=["https://shop.example/a.jpg"] * 11)'},
+        "Sms with 11 media makes no sense. Give up to 10.",
+        id="eleven pictures",
+    ),
+    *(
+        pytest.param(
+            {"step_message": f'Sms("greet", valid_for={value})'},
+            "makes no sense. Give a duration of up to ten hours, as in pendulum.duration(hours=4).",
+            id=f"valid for {value}",
+        )
+        for value in ("pendulum.duration(hours=11)", "pendulum.duration()", "pendulum.duration(hours=-1)", "4")
+    ),
     pytest.param({"goal": 'Goal("won.sql")'}, "names include/sql/journeys/hello/won.sql, which", id="a missing goal"),
     pytest.param({"steps": "[]"}, "Journey 'hello' has no steps. Give at least one Step(...).", id="no steps"),
     pytest.param(

@@ -1,11 +1,11 @@
 -- What keeps many senders in step: when a channel stops by itself, how fast a number may send, and what needs a person.
 
--- How many answers in a row left open whether a message was sent. One row per channel, so that every sender counts on.
+-- How many answers in a row left open whether a message was sent. One row per channel that ever
+-- had such an answer, so that every sender counts on.
 create table lifecycle.breakers (
     channel text primary key check (channel in ('email', 'sms')),
     ambiguous_in_a_row integer not null default 0
 );
-insert into lifecycle.breakers (channel) values ('email'), ('sms');
 
 -- When a sending number may begin its next message; every sender takes its turns from here.
 create table lifecycle.sender_turns (

@@ -50,11 +50,13 @@ class EmailBatch:
 
 @dataclass(frozen=True)
 class OutgoingSms:
-    """One rendered SMS; `to` is E.164."""
+    """One rendered SMS; `to` is E.164. With media it is an MMS; after `valid_seconds` the provider drops it."""
 
     message_id: str
     to: str
     body: str
+    media_urls: tuple[str, ...] = ()
+    valid_seconds: int | None = None
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,11 @@ class TwilioSms:
         return {str(message.sid): str(message.body) for message in found}
 
     def _fields(self, message: OutgoingSms) -> dict[str, Any]:
-        fields = {"to": message.to, "from_": settings.sender_phone(), "body": message.body}
+        fields: dict[str, Any] = {"to": message.to, "from_": settings.sender_phone(), "body": message.body}
+        if message.media_urls:
+            fields["media_url"] = list(message.media_urls)
+        if message.valid_seconds is not None:
+            fields["validity_period"] = message.valid_seconds
         if self._status_callback:
             fields["status_callback"] = callback_url(self._status_callback, message.message_id)
         return fields

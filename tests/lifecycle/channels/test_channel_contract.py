@@ -33,6 +33,9 @@ EMAILS = {
 }
 SMS = {
     "sms_latin": OutgoingSms("01J0SMS", "+447700900123", "Hi Sam & co, 5€ off: https://shop.example/l/Ab3? Reply STOP"),
+    "sms_with_media": OutgoingSms(
+        "01J0MMS", "+447700900125", "Look", ("https://shop.example/a.jpg", "https://shop.example/b.jpg"), 14400
+    ),
     "sms_japanese": OutgoingSms("01J0SMS2", "+819012345678", "愛子さん、お久しぶりです。\nhttps://shop.example/l/Jp2"),
 }
 

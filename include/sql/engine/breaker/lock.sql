@@ -1,5 +1,6 @@
 -- How many ambiguous answers a channel got in a row so far; other senders of the channel wait until this is counted on.
-select breakers.ambiguous_in_a_row
-from lifecycle.breakers as breakers
-where breakers.channel = :channel
-for update
+insert into lifecycle.breakers as breakers (channel)
+values (:channel)
+on conflict (channel) do update
+    set ambiguous_in_a_row = breakers.ambiguous_in_a_row
+returning breakers.ambiguous_in_a_row
