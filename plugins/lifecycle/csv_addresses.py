@@ -5,14 +5,29 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from lifecycle import settings
 from lifecycle.csv_values import CACHED_VALUES, SCIENTIFIC, BadValue, shown
 
 _PLAIN_EMAIL = re.compile(r"([\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*)@([^@\s]+)", re.ASCII)
 _PHONE_TEXT = re.compile(r"[+＋]?[\d\s().\-/‐-―－（）]+")
 
 
+# Reserved for documents and tests (RFC 2606, RFC 6761): fine in a sandbox, and never anybody's mailbox.
+_NOBODYS_DOMAIN = re.compile(r"(.+\.)?(example\.(com|net|org)|example|test|invalid|localhost)")
+
+
 def email(value: str) -> str:
-    """One bare address, its domain in lower case and ASCII. No look-up is made."""
+    """One bare address, its domain in lower case and ASCII. No look-up is made.
+
+    Where real providers are spoken to, addresses of documents and tests are refused: each of them would bounce.
+    """
+    address = _bare_email(value)
+    if settings.is_live() and _NOBODYS_DOMAIN.fullmatch(address.partition("@")[2]):
+        raise BadValue(f"{shown(value)} is nobody's address", "Its domain is reserved for examples; leave it empty")
+    return address
+
+
+def _bare_email(value: str) -> str:
     match = _PLAIN_EMAIL.fullmatch(value)
     if not match or len(match[1]) > 64 or len(value) > 254:
         return _validated_email(value)

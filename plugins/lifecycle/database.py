@@ -79,7 +79,28 @@ def transaction() -> Iterator[Connection]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise _unreachable(error) from None
-        raise
+        raise (_explained(error) or error) from None
+
+
+# What an operator has to do about it, by the codes of Postgres; trying again is safe with those of class 53.
+_REMEDIES = {
+    "25006": "This is a read-only replica: set LIFECYCLE_DATABASE_URL to the primary server",
+    "26000": "A pooler hands connections around: let it keep prepared statements (PgBouncer: max_prepared_statements)",
+    "42P05": "A pooler hands connections around: let it keep prepared statements (PgBouncer: max_prepared_statements)",
+    "53100": "The disk of Postgres is full: make room and try again; nothing of this was written",
+    "53200": "Postgres ran out of memory: give it more and try again; nothing of this was written",
+    "53400": "A limit of Postgres was reached, such as temp_file_limit: raise it and try again; nothing of this was written",
+}
+
+
+def _explained(error: Exception) -> LifecycleError | None:
+    """An error that says something about the server and not about our statement, with what to do; else None."""
+    original: Any = getattr(error, "orig", None)
+    code = getattr(original, "sqlstate", None) or ""
+    if code not in _REMEDIES:
+        return None
+    kind = TryAgainError if code.startswith("53") else LifecycleError
+    return kind(f"Postgres says: {original.diag.message_primary or code}", hint=_REMEDIES[code])
 
 
 def _unreachable(error: Exception) -> TryAgainError:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -75,7 +74,8 @@ def _send_chunk(
     context: RunContext, step: Step, channel: EmailChannel | SmsChannel, chunk: list[Row[Any]], last_start: float
 ) -> Counter[str]:
     counts: Counter[str] = Counter(f"skipped: {row.reason}" for row in chunk if row.send_state == "skipped")
-    started_at = datetime.now(timezone.utc)
+    # By Postgres' clock: a worker whose own is wrong must not make a witness look later than it was.
+    started_at = chunk[0].claimed_at
     prepared = _prepare(context, step, channel, [row for row in chunk if row.send_state == "sending"], last_start)
 
     def hand_over(parcel: _Parcel) -> list[Receipt]:

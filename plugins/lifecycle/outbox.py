@@ -77,7 +77,7 @@ def claim(
     """Take up to `chunk` queued messages; the caller commits before it sends.
 
     Rows: message_id, attempt_id, customer_id, anchor, as_of, variables, send_state (`sending`, or `skipped` when a
-    rule forbids it by now), reason, address.
+    rule forbids it by now), reason, address, claimed_at (by the clock of Postgres).
     """
     cap_messages, cap_days = settings.frequency_cap(step.message.channel)
     return database.rows(

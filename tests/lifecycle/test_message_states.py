@@ -84,6 +84,9 @@ delete from lifecycle.consents; delete from lifecycle.suppressions; delete from 
 delete from imported.orders; delete from imported.customers; update lifecycle.breakers set ambiguous_in_a_row = 0;
 """
 FATES = ("taken", "refused", "asked to wait", "taken, answer lost", "lost", "late")
+# Read here, because the tests' own environment starts without the variables of the product.
+STORIES = int(os.environ.get("LIFECYCLE_TEST_STORIES", "12"))
+STEPS = int(os.environ.get("LIFECYCLE_TEST_STEPS", "25"))
 played: Counter[str] = Counter()
 
 
@@ -362,12 +365,15 @@ class MessageStates(RuleBasedStateMachine):
         self.held.clear()
         # Opens what the breaker paused, too.
         controls.set_state("all", "open", "")
-        for _ in range(2):
+        rounds = 0
+        while rounds < 2 or self._is_anything_open():
+            rounds += 1
+            assert rounds < 9, "something never ends"
+            if rounds == 4:
+                self.three_days_pass()
             self.time_passes(130.0)
             self.evidence_is_looked_up(0)
             self.sends(None)
-        self.three_days_pass()
-        self.evidence_is_looked_up(0)
         self.nobody_gets_a_message_twice()
         self.what_was_decided_stays_decided()
         arrived = {message_id for message_id, _ in self.provider.accepted}
@@ -378,8 +384,13 @@ class MessageStates(RuleBasedStateMachine):
             if state == "accepted":
                 assert message_id in arrived
             if message_id in arrived:
-                assert state == "accepted" or customer in self.erased, (customer, state)
+                # Unconfirmed where the register was behind for three days, or the address is gone.
+                assert state in ("accepted", "unconfirmed"), (customer, state)
         self._numbers_add_up()
+
+    def _is_anything_open(self) -> bool:
+        ended = "('accepted', 'rejected', 'skipped', 'unconfirmed')"
+        return bool(self._rows(f"select 1 from lifecycle.messages where send_state not in {ended}"))
 
     def _numbers_add_up(self) -> None:
         days = reports.per_day("hello", FIRST_DAY, self.day)
@@ -427,8 +438,8 @@ def test_g7_no_story_sends_twice_or_after_a_refusal(hello: Shop) -> None:
 
     played.clear()
     effort = settings(
-        max_examples=int(os.environ.get("LIFECYCLE_TEST_STORIES", "12")),
-        stateful_step_count=int(os.environ.get("LIFECYCLE_TEST_STEPS", "25")),
+        max_examples=STORIES,
+        stateful_step_count=STEPS,
         deadline=None,
         database=None,
         # A story that fails is short enough to be read as it is; making it shorter takes a hundred times as long.
@@ -437,4 +448,4 @@ def test_g7_no_story_sends_twice_or_after_a_refusal(hello: Shop) -> None:
     )
     run_state_machine_as_test(Stories, settings=effort)
     sys.stdout.write(f"\nmessage states: {dict(sorted(played.items()))}\n")
-    assert played["stories"] >= effort.max_examples
+    assert played["stories"] >= STORIES

@@ -80,4 +80,5 @@ returning
     messages.variables,
     messages.send_state,
     messages.reason,
-    judged.address
+    judged.address,
+    now() as claimed_at
