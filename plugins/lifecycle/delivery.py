@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -118,10 +118,6 @@ class _Prepared:
         log.warning("message %s cannot be rendered: %s", row.message_id, why)
         self.failed.append(outbox.unrenderable(row, why))
 
-    def use(self, journey_name: str, message_id: str, names: Iterable[str]) -> None:
-        """Remember the links of a message."""
-        self.used += [links.UsedLink(message_id, journey_name, name) for name in names]
-
 
 def _prepare(context: RunContext, step: Step, channel: Any, claimed: list[Row[Any]], last_start: float) -> _Prepared:
     """Render what was claimed; links and vouchers are stored before anything leaves."""
@@ -143,6 +139,7 @@ def _prepare_sms(
     prepared = _Prepared()
     sms = cast("Sms", step.message)
     valid_seconds = int(sms.valid_for.total_seconds())
+    make_code = links.code_maker()
     for row, recipient in recipients:
         try:
             words = rendering.render(context.journey, step, recipient)
@@ -151,7 +148,10 @@ def _prepare_sms(
             continue
         message = OutgoingSms(recipient.message_id, row.address, words.text, sms.media_urls, valid_seconds)
         prepared.parcels.append(_Parcel([row], partial(_send_one, channel, message)))
-        prepared.use(context.journey.name, recipient.message_id, words.link_names)
+        prepared.used += [
+            links.UsedLink(recipient.message_id, context.journey.name, name, make_code(recipient.message_id, name))
+            for name in words.link_names
+        ]
     return prepared
 
 
@@ -176,8 +176,7 @@ def _prepare_emails(
     for batch in factored.batches:
         its_rows = [rows[person.message_id] for person in batch.recipients]
         prepared.parcels.append(_Parcel(its_rows, partial(_send_many, channel, batch, last_start)))
-        for person in batch.recipients:
-            prepared.use(context.journey.name, person.message_id, factored.link_names[person.message_id])
+    prepared.used += factored.used
     return prepared
 
 

@@ -1,32 +1,31 @@
 """Factoring: one email to many people becomes few requests, each with the shared words once (C-01).
 
-Every person's message is rendered in full, as a list of pieces. Pieces that are equal for everybody of a request are its
-skeleton; the others become the provider's substitutions, so that replacing the tags gives back the full message, byte
-for byte.
+Words that are equal for everybody of a request travel once; each person's own become the provider's substitutions, so that
+replacing the tags gives back the message that `rendering.render` makes, byte for byte.
 """
 
 from __future__ import annotations
 
-import hmac
 import itertools
 import json
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from lifecycle import links, rendering, settings
+from lifecycle import links, rendering, settings, skeletons
 from lifecycle.channels import BatchRecipient, EmailBatch
 from lifecycle.errors import LifecycleError
-from lifecycle.rendering import EmailTemplates, Recipient, UnrenderableError
+from lifecycle.rendering import EmailTemplates, Recipient, SharedValues, UnrenderableError
+from lifecycle.skeletons import Frame, Person, Skeleton
 
 if TYPE_CHECKING:
     from lifecycle.journey import Journey, Step
 
-_T = TypeVar("_T")
 # Words everybody reads, and numbers where personal ones go.
 _Part = list[str | int]
 
@@ -49,6 +48,8 @@ _TAG_END = "_"
 _LONGEST_SALT = 6
 # The longest beginning of a tag up to its number; what is further from a boundary cannot be part of one across it.
 _EDGE = len(_TAG_START) + _LONGEST_SALT
+# The end of some words, or of a line, as far as a tag goes. Words that hold more of one are found as they are.
+_ENDS_LIKE_A_TAG = re.compile(rf"-(?:l(?:c[a-z]{{0,{_LONGEST_SALT}}})?)?$", re.MULTILINE)
 _SALTED = re.compile(rf"{_TAG_START}([a-z]{{0,{_LONGEST_SALT}}})")
 
 
@@ -63,22 +64,30 @@ class Addressed(NamedTuple):
 class Factored:
     """The requests of a step's message.
 
-    `unrenderable` says by message id why somebody gets none; `link_names` which links each message uses.
+    `unrenderable` says by message id why somebody gets none; `used` are the links of all others.
     """
 
     batches: list[EmailBatch]
     unrenderable: dict[str, str]
-    link_names: dict[str, frozenset[str]]
+    used: list[links.UsedLink]
+
+
+class _Shape(NamedTuple):
+    """What those read who read the same constant words: numbers stand where the printed words of a person go."""
+
+    subject: list[str | int]
+    html: list[str | int]
+    text: list[str | int]
 
 
 class _Printed(NamedTuple):
-    """A person's message in pieces: subject, HTML, text. Those of one `shape` have as many of each."""
+    """A person's own words, which go where the numbers of the shape are."""
 
     message_id: str
     to: str
     unsubscribe_url: str
-    pieces: list[str]
-    shape: tuple[int, int, int]
+    words: list[str]
+    shape: _Shape
 
 
 def factor(journey: Journey, step: Step, people: Iterable[Addressed], per_request: int = PER_REQUEST) -> Factored:
@@ -92,7 +101,7 @@ def factor(journey: Journey, step: Step, people: Iterable[Addressed], per_reques
     try:
         printer = _Printer(journey, step)
     except LifecycleError as error:
-        return Factored([], {person.recipient.message_id: str(error) for person in people}, {})
+        return Factored([], {person.recipient.message_id: str(error) for person in people}, [])
     printed = [found for person in people if (found := printer.printed(person))]
     batches = [
         batch
@@ -100,7 +109,7 @@ def factor(journey: Journey, step: Step, people: Iterable[Addressed], per_reques
         for chunk in _without_duplicates(group, per_request)
         for batch in _batches(chunk)
     ]
-    return Factored(batches, printer.unrenderable, printer.link_names)
+    return Factored(batches, printer.unrenderable, printer.used)
 
 
 def reconstruct(batch: EmailBatch, recipient: BatchRecipient) -> tuple[str, str, str]:
@@ -116,75 +125,90 @@ def reconstruct(batch: EmailBatch, recipient: BatchRecipient) -> tuple[str, str,
 
 
 class _Printer:
-    """Renders one person after the other, and keeps what went wrong and which links were used."""
+    """Prints one person's message after the other, and keeps what went wrong and which links were used."""
 
     def __init__(self, journey: Journey, step: Step) -> None:
         self._pinned = rendering.pinned_environment()
         self._stem = f"{journey.name}/{step.message.template}"
-        self._shared = rendering.shared_values(journey.name, _url_maker())
-        self._templates: dict[str | None, EmailTemplates] = {}
-        self._link_sets: dict[frozenset[str], frozenset[str]] = {}
+        self._shared = rendering.shared_values(journey.name)
+        self._make_code = links.code_maker()
+        self._way_out = links.prefix(links.UNSUBSCRIBE, self._shared.base_url)
+        self._emails: dict[str | None, _Email] = {}
         self.unrenderable: dict[str, str] = {}
-        self.link_names: dict[str, frozenset[str]] = {}
+        self.used: list[links.UsedLink] = []
 
-    def printed(self, person: Addressed) -> _Printed | None:
-        recipient = person.recipient
-        used: set[str] = set()
+    def printed(self, addressed: Addressed) -> _Printed | None:
+        message_id = addressed.recipient.message_id
+        person = Person(addressed.recipient, self._shared, self._make_code)
         try:
-            email = self._of_locale(recipient.customer.locale)
-            values = rendering.message_values(self._shared, recipient, used)
-            html, text = rendering.pieces(email.page, values), rendering.pieces(email.text, values)
-            subject = rendering.one_line(email.subject, values)
+            shape, words = self._email(addressed.recipient.customer.locale).printed(person)
         except (UnrenderableError, LifecycleError) as error:
-            self.unrenderable[recipient.message_id] = str(error)
+            self.unrenderable[message_id] = str(error)
             return None
-        names = frozenset(used)
-        self.link_names[recipient.message_id] = self._link_sets.setdefault(names, names)
-        shape = (id(email), len(html), len(text))
-        return _Printed(recipient.message_id, person.to, values["unsubscribe_url"], [subject, *html, *text], shape)
+        journey_name = self._shared.journey_name
+        self.used += [links.UsedLink(message_id, journey_name, name, code) for name, code in person.codes.items()]
+        return _Printed(message_id, addressed.to, self._way_out + person.codes[links.UNSUBSCRIBE], words, shape)
 
-    def _of_locale(self, locale: str | None) -> EmailTemplates:
-        if locale not in self._templates:
-            found = rendering.email_templates(self._stem, locale, pinned=self._pinned)
+    def _email(self, locale: str | None) -> _Email:
+        if locale not in self._emails:
+            templates = rendering.email_templates(self._stem, locale, pinned=self._pinned)
             # Languages without templates of their own share those of the others.
-            self._templates[locale] = next((known for known in self._templates.values() if known == found), found)
-        return self._templates[locale]
+            shared = (known for known in self._emails.values() if known.templates == templates)
+            self._emails[locale] = next(shared, None) or _Email(templates, self._shared)
+        return self._emails[locale]
 
 
-def _url_maker() -> Callable[[str, str], str]:
-    """`links.url`, with the key and our address read once for many messages."""
-    key, base = links._key(settings.secret_key(), settings.home()), links.base_url()
+class _Email:
+    """The templates of an email, taken apart if they can be."""
 
-    # A message asks for the same link in its HTML and in its text.
-    @lru_cache(maxsize=64)
-    def url(message_id: str, name: str) -> str:
-        number = int.from_bytes(hmac.digest(key, f"link {message_id} {name}".encode(), "sha256"), "big")
-        if name == links.UNSUBSCRIBE:
-            return f"{base}/u/{_base62(number, links._TOKEN_LENGTH)}"
-        return f"{base}/l/{_base62(number, links._CODE_LENGTH)}"
+    def __init__(self, templates: EmailTemplates, shared: SharedValues) -> None:
+        self.templates = templates
+        self._skeleton = skeletons.taken_apart(templates, shared)
+        self._shapes: dict[Frame | tuple[int, int], _Shape] = {}
 
-    return url
+    def printed(self, person: Person) -> tuple[_Shape, list[str]]:
+        """A person's shape and words.
+
+        Raises:
+            UnrenderableError: a template asks for something this person does not have, or prints too much.
+        """
+        if self._skeleton:
+            # A mistake is reported as a preview does: by what fails first in the whole.
+            with suppress(UnrenderableError):
+                return self._by_skeleton(self._skeleton, person)
+        return self._as_a_whole(person)
+
+    def _by_skeleton(self, skeleton: Skeleton, person: Person) -> tuple[_Shape, list[str]]:
+        frame = skeleton.frame(person)
+        words = frame.words(person)
+        shape = self._shapes.get(frame)
+        if shape is None:
+            shape = self._shapes[frame] = _Shape(*frame.parts)
+        if frame.constant_bytes + sum(map(len, words)) * 4 > rendering.MAX_BYTES:
+            for part in (shape.html, shape.text):
+                rendering.require_length(self.templates.page, [_read(piece, words) for piece in part])
+        return shape, words
+
+    def _as_a_whole(self, person: Person) -> tuple[_Shape, list[str]]:
+        values = person.values()
+        html = rendering.pieces(self.templates.page, values)
+        text = rendering.pieces(self.templates.text, values)
+        words = [rendering.one_line(self.templates.subject, values), *html, *text]
+        known_by = (len(html), len(text))
+        if known_by not in self._shapes:
+            numbers: list[str | int] = [*range(len(words))]
+            self._shapes[known_by] = _Shape(numbers[:1], numbers[1 : len(html) + 1], numbers[len(html) + 1 :])
+        return self._shapes[known_by], words
 
 
-_PAIRS = [low + high for high in links._ALPHABET for low in links._ALPHABET]
-
-
-def _base62(number: int, length: int) -> str:
-    """The lowest digits first, two at a time; `length` is even."""
-    base = len(_PAIRS)
-    number %= base ** (length // 2)
-    pairs = []
-    # Long numbers are slow to divide: two pairs with each division.
-    for _ in range((length + 3) // 4):
-        number, two = divmod(number, base * base)
-        pairs += [_PAIRS[two % base], _PAIRS[two // base]]
-    return "".join(pairs)[:length]
+def _read(piece: str | int, words: list[str]) -> str:
+    return words[piece] if isinstance(piece, int) else piece
 
 
 def _by_shape(printed: list[_Printed]) -> Iterable[list[_Printed]]:
-    groups: dict[tuple[int, int, int], list[_Printed]] = {}
+    groups: dict[int, list[_Printed]] = {}
     for person in printed:
-        groups.setdefault(person.shape, []).append(person)
+        groups.setdefault(id(person.shape), []).append(person)
     return groups.values()
 
 
@@ -223,8 +247,8 @@ def _ascii_domain(domain: str) -> str:
 
 
 def _batches(people: list[_Printed]) -> Iterator[EmailBatch]:
-    """The requests of people of one shape: one, unless long pieces divide them or somebody's own words are too long."""
-    columns = list(zip(*(person.pieces for person in people), strict=True))
+    """The requests of people of one shape: one, unless long words divide them or somebody's own words are too long."""
+    columns = list(zip(*(person.words for person in people), strict=True))
     personal = [index for index, column in enumerate(columns) if column.count(column[0]) < len(column)]
     dividing = _dividing_column(columns, personal, len(people))
     if dividing is None:
@@ -232,13 +256,13 @@ def _batches(people: list[_Printed]) -> Iterator[EmailBatch]:
         return
     parts: dict[str, list[_Printed]] = {}
     for person in people:
-        parts.setdefault(person.pieces[dividing], []).append(person)
+        parts.setdefault(person.words[dividing], []).append(person)
     for part in parts.values():
         yield from _batches(part)
 
 
 def _dividing_column(columns: list[tuple[str, ...]], personal: list[int], count: int) -> int | None:
-    """The longest piece that many share, when people's own words are long: then they took another branch."""
+    """The longest words that many share, when people's own words are long: then they took another branch."""
     sizes = {index: sum(map(len, columns[index])) for index in personal}
     if sum(sizes.values()) <= _LONG_CHARACTERS * count:
         return None
@@ -248,8 +272,11 @@ def _dividing_column(columns: list[tuple[str, ...]], personal: list[int], count:
 
 def _factored(people: list[_Printed], columns: list[tuple[str, ...]], personal: list[int]) -> Iterator[EmailBatch]:
     """One request with everybody whose own words are short enough, and one for each of the others."""
-    skeleton, slots = _skeleton(columns, personal, people[0].shape)
-    rows: list[tuple[str, ...]] = list(zip(*slots, strict=True)) if slots else [()] * len(people)
+    # Words that are equal for everybody, in subject, HTML and text, travel once.
+    numbers: dict[tuple[str, ...], int] = {}
+    slots = {index: numbers.setdefault(columns[index], len(numbers)) for index in personal}
+    skeleton = [_filled(part, columns, slots) for part in people[0].shape]
+    rows: list[tuple[str, ...]] = list(zip(*numbers, strict=True)) if numbers else [()] * len(people)
     tags = _tags(skeleton, rows, people)
     fitting, too_long = [], []
     for person, row in zip(people, rows, strict=True):
@@ -263,44 +290,19 @@ def _factored(people: list[_Printed], columns: list[tuple[str, ...]], personal: 
     yield from map(_alone, too_long)
 
 
+def _filled(part: list[str | int], columns: list[tuple[str, ...]], slots: dict[int, int]) -> _Part:
+    """The constant words of a shape, with what turned out to be equal for everybody, and the numbers of the slots."""
+    filled = (piece if isinstance(piece, str) else slots.get(piece, columns[piece][0]) for piece in part)
+    return [
+        found
+        for is_constant, run in itertools.groupby(filled, key=lambda piece: isinstance(piece, str))
+        for found in (["".join(map(str, run))] if is_constant else run)
+    ]
+
+
 def _alone(person: _Printed) -> EmailBatch:
-    subject, html, text = (_joined(part, []) for part in _parts(person.pieces, person.shape))
+    subject, html, text = ("".join([_read(piece, person.words) for piece in part]) for part in person.shape)
     return EmailBatch(subject, html, text, [BatchRecipient(person.message_id, person.to, {}, person.unsubscribe_url)])
-
-
-def _skeleton(
-    columns: list[tuple[str, ...]], personal: list[int], shape: tuple[int, int, int]
-) -> tuple[list[_Part], list[tuple[str, ...]]]:
-    """Subject, HTML and text with numbers where personal words go, and by number what everybody has there."""
-    places: list[_Part] = [[column[0]] for column in columns]
-    numbers: dict[tuple[str, ...], int] = {}
-    for index in personal:
-        start, middle, end = _trimmed(columns[index])
-        places[index] = [start, numbers.setdefault(middle, len(numbers)), end]
-    return [list(itertools.chain(*part)) for part in _parts(places, shape)], list(numbers)
-
-
-def _trimmed(column: Sequence[str]) -> tuple[str, tuple[str, ...], str]:
-    """What all values start with, what is left of each, and what all of them end with."""
-    # Marked-up text is text again: it was escaped already, and is slow to cut.
-    values = list(map(str.__str__, column))
-    start = _common_start(values)
-    values = [value[len(start) :] for value in values]
-    end = _common_start([value[::-1] for value in values])[::-1]
-    return start, tuple(value[: len(value) - len(end)] for value in values), end
-
-
-def _common_start(values: list[str]) -> str:
-    first, last = min(values), max(values)
-    for index, (one, other) in enumerate(zip(first, last, strict=False)):
-        if one != other:
-            return first[:index]
-    return first
-
-
-def _parts(pieces: list[_T], shape: tuple[int, int, int]) -> tuple[list[_T], list[_T], list[_T]]:
-    text = 1 + shape[1]
-    return pieces[:1], pieces[1:text], pieces[text:]
 
 
 def _joined(part: Sequence[str | int], tags: list[str]) -> str:
@@ -327,18 +329,19 @@ def _tags(skeleton: list[_Part], rows: list[tuple[str, ...]], people: list[_Prin
 
 
 def _everything(skeleton: list[_Part], rows: list[tuple[str, ...]], people: list[_Printed]) -> str:
-    """All that the provider may look for tags in, with long shared pieces shortened once they stand there in full."""
+    """All that the provider may look for tags in."""
+    everybody = [
+        settings.sender_name(),
+        settings.sender_email(),
+        *(f"{person.message_id}\n{person.to}\n{person.unsubscribe_url}" for person in people),
+    ]
     constants = [piece for part in skeleton for piece in part if isinstance(piece, str)]
+    apart = "\n".join([*constants, *map("\n".join, rows), *everybody])
+    # Where two words meet they may make a tag that is in neither: only where one ends as a tag begins.
+    if not _ENDS_LIKE_A_TAG.search(apart):
+        return apart
     frame = "\n".join("".join(map(_framed, part)) for part in skeleton)
-    return "\n".join(
-        [
-            *constants,
-            settings.sender_name(),
-            settings.sender_email(),
-            *(frame.format(*row) for row in rows),
-            *(f"{person.message_id}\n{person.to}\n{person.unsubscribe_url}" for person in people),
-        ]
-    )
+    return "\n".join([apart, *(frame.format(*row) for row in rows)])
 
 
 def _framed(piece: str | int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
+from base64 import b64encode
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 UNSUBSCRIBE = "unsubscribe"
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-# 12 letters of base62 are 71 bits: enough for a page that only shows; unsubscribing takes 131 bits (threat T3).
-_CODE_LENGTH = 12
-_TOKEN_LENGTH = 22
+# 12 letters are 71 bits: enough for a page that only shows; unsubscribing takes 24 letters, 142 bits (threat T3).
+_CODE_BYTES = 9
+_TOKEN_BYTES = 18
+# Letters and figures only: what ends with a sign is cut short by programs that look for links in a text. Two letters
+# stand for two figures of the digest each, which costs a tenth of a bit.
+_LETTERS_FOR_SIGNS = b"zZ"
 
 
 @lru_cache(maxsize=4)
@@ -47,16 +50,34 @@ def _stored_key(path: Path) -> bytes:
 
 def code(message_id: str, name: str) -> str:
     """The code of a link: the same message and name always give the same one, and nobody without the key can guess it."""
-    key = _key(settings.secret_key(), settings.home())
-    digest = hmac.new(key, f"link {message_id} {name}".encode(), hashlib.sha256).digest()
-    length = _TOKEN_LENGTH if name == UNSUBSCRIBE else _CODE_LENGTH
-    return _base62(int.from_bytes(digest, "big"), length)
+    return code_maker()(message_id, name)
 
 
 def url(message_id: str, name: str) -> str:
     """The address that goes into the message."""
-    path = "u" if name == UNSUBSCRIBE else "l"
-    return f"{base_url()}/{path}/{code(message_id, name)}"
+    return f"{prefix(name, base_url())}{code(message_id, name)}"
+
+
+def prefix(name: str, our_address: str) -> str:
+    """What the addresses of a link start with, whoever they are for."""
+    return f"{our_address}/{'u' if name == UNSUBSCRIBE else 'l'}/"
+
+
+def code_maker() -> Callable[[str, str], str]:
+    """`code`, with the key read once for many messages.
+
+    A code is a keyed BLAKE2b digest (RFC 7693) of the message's id and the link's name.
+    """
+    key = _key(settings.secret_key(), settings.home())
+    keyed = hashlib.blake2b(key=hashlib.sha256(key).digest(), digest_size=_TOKEN_BYTES, person=b"link")
+
+    def made(message_id: str, name: str) -> str:
+        digest = keyed.copy()
+        digest.update(f"{message_id} {name}".encode())
+        taken = digest.digest() if name == UNSUBSCRIBE else digest.digest()[:_CODE_BYTES]
+        return b64encode(taken, _LETTERS_FOR_SIGNS).decode()
+
+    return made
 
 
 def base_url() -> str:
@@ -131,30 +152,25 @@ def _targets(path: Path) -> dict[str, str]:
 
 
 class UsedLink(NamedTuple):
-    """A link that a message of a journey uses."""
+    """A link that a message of a journey uses, and its code."""
 
     message_id: str
     journey_name: str
     name: str
+    code: str
 
 
 def keep(connection: Connection, used: list[UsedLink]) -> None:
     """Store the links that messages use, so that the receiver knows where each code leads."""
     if not used:
         return
+    targets = {(link.journey_name, link.name): None for link in used}
+    targets = {found: target(*found) for found in targets}
     database.run(
         connection,
         "engine/links/keep.sql",
-        codes=[code(link.message_id, link.name) for link in used],
+        codes=[link.code for link in used],
         message_ids=[link.message_id for link in used],
         names=[link.name for link in used],
-        target_urls=[target(link.journey_name, link.name) for link in used],
+        target_urls=[targets[link.journey_name, link.name] for link in used],
     )
-
-
-def _base62(number: int, length: int) -> str:
-    letters = []
-    for _ in range(length):
-        number, digit = divmod(number, len(_ALPHABET))
-        letters.append(_ALPHABET[digit])
-    return "".join(letters)

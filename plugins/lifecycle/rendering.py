@@ -75,7 +75,7 @@ class RenderedMessage:
 
 BASE_VARIABLES = {"customer", "voucher", "as_of", "link", "unsubscribe_url", "sender_name", "postal_address", "locale"}
 _OPTIONAL_FIELDS = {entry.name for entry in fields(Customer)} - {"customer_id"}
-_KNOWN_FIELDS = {
+KNOWN_FIELDS = {
     "customer": {entry.name for entry in fields(Customer)},
     "voucher": {entry.name for entry in fields(IssuedVoucher)},
 }
@@ -89,7 +89,8 @@ def render(journey: Journey, step: Step, recipient: Recipient) -> RenderedMessag
         UnrenderableError: the template asks for something this person does not have.
     """
     used: set[str] = set()
-    values = message_values(shared_values(journey.name), recipient, used)
+    shared = shared_values(journey.name)
+    values = message_values(shared, recipient, shared.url_of(recipient.message_id, used))
     stem = f"{journey.name}/{step.message.template}"
     locale = recipient.customer.locale
     if step.message.channel == "sms":
@@ -140,6 +141,7 @@ class EmailTemplates:
     page: Template
     text: Template
     subject: Template
+    subject_line: str
 
 
 def email_templates(stem: str, locale: str | None, *, pinned: Environment | None = None) -> EmailTemplates:
@@ -150,10 +152,11 @@ def email_templates(stem: str, locale: str | None, *, pinned: Environment | None
     text = template_for(stem, ".email.txt.j2", locale, pinned=pinned)
     file = Path(str(page.filename))
     try:
-        subject = _subject_template(settings.templates_folder(), front_matter(_source(file))["subject"])
+        line = front_matter(_source(file))["subject"]
+        subject = _subject_template(settings.templates_folder(), line)
     except TemplateError as error:
         raise template_error(error, file) from None
-    return EmailTemplates(page, text, subject)
+    return EmailTemplates(page, text, subject, line)
 
 
 @lru_cache(maxsize=256)
@@ -362,40 +365,39 @@ def _written_day(day: date, locale: str) -> str:
     return format_skeleton("MMMMd", day, locale=locale)
 
 
-def message_values(shared: SharedValues, recipient: Recipient, used: set[str]) -> dict[str, Any]:
-    """Everything the templates of a message may use; the names of the links it asks for are added to `used`."""
-    used.add(links.UNSUBSCRIBE)
+def message_values(shared: SharedValues, recipient: Recipient, url: Callable[[str], str]) -> dict[str, Any]:
+    """Everything the templates of a message may use; `url` gives the address of a link by its name."""
     columns = {name: _or_empty(value, name) for name, value in recipient.variables.items()}
-    return {**columns, **shared.of(recipient, used)}
+    return {**columns, **shared.of(recipient, url)}
 
 
 def page_values(journey_name: str, recipient: Recipient, used: set[str]) -> dict[str, Any]:
     """What every template may use; the names of the links it asks for are added to `used`."""
-    return shared_values(journey_name).of(recipient, used)
+    shared = shared_values(journey_name)
+    return shared.of(recipient, shared.url_of(recipient.message_id, used))
 
 
 @dataclass(frozen=True)
 class SharedValues:
     """What the messages of a journey have in common, read once however many there are.
 
-    `url` is the address of a message's link; `known` the names of links that were found to lead somewhere.
+    `base_url` is where customers reach us; `known` holds the names of links that were found to lead somewhere.
     """
 
     journey_name: str
     sender_name: str
     postal_address: str
-    url: Callable[[str, str], str]
-    known: set[str] = field(default_factory=set)
+    base_url: str
+    known: set[str] = field(default_factory=set, compare=False)
 
-    def of(self, recipient: Recipient, used: set[str]) -> dict[str, Any]:
-        """What every template may use for one person; the names of the links it asks for are added to `used`."""
+    def of(self, recipient: Recipient, url: Callable[[str], str]) -> dict[str, Any]:
+        """What every template may use for one person; `url` gives the address of a link by its name."""
 
         def link(name: str) -> str:
             if name not in self.known:
                 links.target(self.journey_name, name)
                 self.known.add(name)
-            used.add(name)
-            return self.url(recipient.message_id, name)
+            return url(name)
 
         return {
             "customer": recipient.customer,
@@ -403,15 +405,25 @@ class SharedValues:
             "as_of": recipient.as_of,
             "locale": (_locale_tags(recipient.customer.locale) or ("en",))[-1],
             "link": link,
-            "unsubscribe_url": self.url(recipient.message_id, links.UNSUBSCRIBE),
+            "unsubscribe_url": url(links.UNSUBSCRIBE),
             "sender_name": self.sender_name,
             "postal_address": self.postal_address,
         }
 
+    def url_of(self, message_id: str, used: set[str]) -> Callable[[str], str]:
+        """The addresses of a message's links by name; the names asked for are added to `used`."""
+        make_code = links.code_maker()
 
-def shared_values(journey_name: str, url: Callable[[str, str], str] = links.url) -> SharedValues:
+        def url(name: str) -> str:
+            used.add(name)
+            return f"{links.prefix(name, self.base_url)}{make_code(message_id, name)}"
+
+        return url
+
+
+def shared_values(journey_name: str) -> SharedValues:
     """What the messages of a journey have in common."""
-    return SharedValues(journey_name, settings.sender_name(), settings.postal_address(), url)
+    return SharedValues(journey_name, settings.sender_name(), settings.postal_address(), links.base_url())
 
 
 def pieces(template: Template, values: dict[str, Any]) -> list[str]:
@@ -420,28 +432,40 @@ def pieces(template: Template, values: dict[str, Any]) -> list[str]:
     Raises:
         UnrenderableError: the template asks for something this person does not have, or prints too much.
     """
+    made = printed(template, context(template, values))
+    require_length(template, made)
+    return made
+
+
+def printed(template: Template, its_context: Context) -> list[str]:
+    """What a template prints in a context, however long that is.
+
+    Raises:
+        UnrenderableError: the template asks for something the context does not have.
+    """
     try:
-        printed = list(template.root_render_func(_context(template, values)))
+        return list(template.root_render_func(its_context))
     except UnrenderableError as error:
         raise UnrenderableError(f"{template.name}: {error}") from None
     except Exception as error:  # noqa: BLE001 - whatever a template does to one person harms nobody else
         raise UnrenderableError(f"{template.name}: {_without_values(error)}") from None
-    if _is_too_long(printed):
-        raise UnrenderableError(f"{template.name}: longer than {MAX_BYTES} bytes")
-    return printed
 
 
-def _context(template: Template, values: dict[str, Any]) -> Context:
+def context(template: Template, values: dict[str, Any]) -> Context:
     """What `template.new_context` makes, without reading the globals one by one: all templates have the same ones."""
     used = template.environment
     return used.context_class(used, {**used.globals, **values}, template.name, template.blocks)
 
 
-def _is_too_long(printed: list[str]) -> bool:
+def require_length(template: Template, made: list[str]) -> None:
+    """Refuse what is too long to be sent.
+
+    Raises:
+        UnrenderableError: together they are longer than MAX_BYTES.
+    """
     # A character takes four bytes at most, so that most messages need not be encoded to be measured.
-    if sum(map(len, printed)) * 4 <= MAX_BYTES:
-        return False
-    return len("".join(printed).encode(errors="replace")) > MAX_BYTES
+    if sum(map(len, made)) * 4 > MAX_BYTES and len("".join(made).encode(errors="replace")) > MAX_BYTES:
+        raise UnrenderableError(f"{template.name}: longer than {MAX_BYTES} bytes")
 
 
 def _render(template: Template, values: dict[str, Any]) -> str:
@@ -485,14 +509,14 @@ def _check_fields(tree: nodes.Template, path: Path, *, has_voucher: bool) -> Non
     from jinja2 import nodes
 
     for node in tree.find_all(nodes.Getattr):
-        if not isinstance(node.node, nodes.Name) or node.node.name not in _KNOWN_FIELDS:
+        if not isinstance(node.node, nodes.Name) or node.node.name not in KNOWN_FIELDS:
             continue
         owner = node.node.name
         if owner == "voucher" and not has_voucher:
             hint = "Add voucher=Voucher(...) to the step, or leave it out of the words"
             raise LifecycleError("The step gives no voucher", hint=hint, file=path, line=node.lineno)
-        if node.attr not in _KNOWN_FIELDS[owner]:
-            raise unknown_name(f"{owner} field", node.attr, sorted(_KNOWN_FIELDS[owner]), file=path, line=node.lineno)
+        if node.attr not in KNOWN_FIELDS[owner]:
+            raise unknown_name(f"{owner} field", node.attr, sorted(KNOWN_FIELDS[owner]), file=path, line=node.lineno)
     known_to_be_there = _asked_for_first(tree)
     for output in tree.find_all(nodes.Output):
         for node in output.nodes:
