@@ -15,22 +15,22 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Usage:
-    """Seconds on the wall, on the processor in Python, and on the processor in Postgres."""
+    """Seconds on the wall, and on the processor in Python, in Postgres and in the sink."""
 
     seconds: float = 0.0
     python_seconds: float = 0.0
     postgres_seconds: float = 0.0
+    sink_seconds: float = 0.0
 
 
 @dataclass
 class Timing:
-    """One design, measured: what it did in each run, and with how much memory at most."""
+    """One design, measured: how many it did in each run, and with how much memory at most."""
 
     design: str
     count: int
     runs: list[Usage] = field(default_factory=list)
     rss_mb: float = 0.0
-    note: str = ""
 
     @property
     def per_second(self) -> float:
@@ -51,6 +51,11 @@ class Timing:
     def postgres_micros(self) -> float:
         """Processor time in Postgres for each, in microseconds: the median of the runs."""
         return statistics.median(run.postgres_seconds for run in self.runs) / self.count * 1e6
+
+    @property
+    def sink_micros(self) -> float:
+        """Processor time in the sink for each, in microseconds: the median of the runs."""
+        return statistics.median(run.sink_seconds for run in self.runs) / self.count * 1e6
 
 
 def ratio(ours: Timing, theirs: Timing) -> float:

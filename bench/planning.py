@@ -8,6 +8,10 @@ from datetime import timedelta
 from bench import databases, project
 from bench.measured import Timing, Usage, measured
 
+PLAN, INSERT = "planning, every rule", "bare INSERT ... SELECT"
+AUDIENCE, AGAIN = "selecting the audience before it", "planning again"
+EXTRACTION, WHOLE_DAY = "finding its people", "the day up to the queue"
+
 _DECIDED = """
 select
     count(*) filter (where send_state = 'queued'),
@@ -29,21 +33,21 @@ class Planned:
     bare: Timing
     audience: Timing
     again: Timing
-    replan_inserted: int
-    queued: int
-    skipped: int
-    reasons: int
+    replan_inserted: int = 0
+    queued: int = 0
+    skipped: int = 0
+    reasons: int = 0
 
 
 def plan(people: int, runs: int) -> Planned:
     """Plan an email to everybody, in a shop where every rule has something to forbid."""
     from lifecycle import stages
 
-    databases.make("people", "people.sql", people=people, refusals=1)
+    databases.make("people", "people.sql", people=people, refusals=1, history=1)
     journey = project.letter(holdout_percent=5)
     context, step = project.context(journey), journey.steps[0]
     postgres = databases.postgres_pid()
-    found = Planned(*(Timing(name, people) for name in ("plan", "insert", "audience", "replan")), 0, 0, 0, 0)
+    found = Planned(Timing(PLAN, people), Timing(INSERT, people), Timing(AUDIENCE, people), Timing(AGAIN, people))
     for _ in range(runs):
         with databases.copy_of("people") as copy:
             stages.record_conversions(context)
@@ -90,7 +94,7 @@ def ladder_day(customers: int, runs: int) -> LadderDay:
     databases.make("orders", "orders.sql", people=customers)
     journey = project.ladder()
     postgres = databases.postgres_pid()
-    found = LadderDay(Timing("extraction", 1), Timing("ladder day", 1), 0)
+    found = LadderDay(Timing(EXTRACTION, 1), Timing(WHOLE_DAY, 1), 0)
     with databases.in_use("orders"):
         for number in range(runs):
             context = project.context(journey, project.DAY + timedelta(days=number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -65,11 +66,11 @@ def sink() -> Iterator[Sink]:
             process.kill()
 
 
-def make_queue(name: str, people: int, journey: Any) -> None:
+def make_queue(name: str, people: int, journey: Any, *, with_history: bool = True) -> None:
     """A database in which everybody's message waits."""
     from lifecycle import stages
 
-    databases.make(name, "people.sql", people=people, refusals=0)
+    databases.make(name, "people.sql", people=people, refusals=0, history=int(with_history))
     context, step = project.context(journey), journey.steps[0]
     with databases.in_use(name):
         stages.record_conversions(context)
@@ -103,12 +104,14 @@ def send(
         try:
             for sender in senders:
                 _line(sender)
+            sink_before = where.counts()["seconds"]
             usage, reports = _let_go(senders)
         finally:
             for sender in senders:
                 sender.kill()
                 sender.wait()
         timing.runs.append(usage)
+        usage.sink_seconds = where.counts()["seconds"] - sink_before
         timing.rss_mb = max([timing.rss_mb, *(report["rss_mb"] for report in reports)])
         _check(timing, where, copy, "letter" if channel == "email" else "note")
     return _together([report["phases"] for report in reports])
@@ -163,3 +166,48 @@ def _together(phases: list[dict[str, Any]]) -> dict[str, Any]:
 def shards_for(people: int) -> int:
     """As many as `airflow_tasks.shards_for` makes."""
     return min(MOST_SHARDS, max(1, -(-people // MESSAGES_PER_SHARD)))
+
+
+def sms_threads() -> int:
+    """In how many threads a sending process of ours talks to Twilio."""
+    from lifecycle import delivery
+
+    return delivery._THREADS
+
+
+def ceilings() -> list[str]:
+    """What the sink takes at least, from one client that does nothing else."""
+    letter = json.dumps(
+        {
+            "personalizations": [
+                {
+                    "to": [{"email": f"person{number}@example.com"}],
+                    "custom_args": {"lifecycle_message_id": f"00000000-0000-0000-0000-{number:012d}"},
+                    "substitutions": {
+                        "-lc0_": f"Name {number}",
+                        "-lc1_": "London",
+                        "-lc2_": "x" * 60,
+                        "-lc3_": "x" * 50,
+                    },
+                }
+                for number in range(500)
+            ],
+            "content": [{"type": "text/html", "value": "words " * 1_500}],
+        }
+    ).encode()
+    with sink() as where:
+        letters = _posts_per_second(where.url, b"/v3/mail/send", letter) * 500
+        notes = _posts_per_second(where.url, b"/Messages.json", b"To=%2B33600000001&From=%2B15005550006&Body=Hello")
+    return [f"The local provider takes at least {letters:,.0f} emails/s in requests of 500, and {notes:,.0f} SMS/s"]
+
+
+def _posts_per_second(url: str, path: bytes, body: bytes, seconds: float = 1.0) -> float:
+    host, port = url.removeprefix("http://").split(":")
+    request = b"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n" % (path, host.encode(), len(body)) + body
+    count, started = 0, time.perf_counter()
+    with socket.create_connection((host, int(port))) as connection:
+        while time.perf_counter() < started + seconds:
+            connection.sendall(request)
+            connection.recv(65536)
+            count += 1
+    return count / (time.perf_counter() - started)

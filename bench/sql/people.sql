@@ -1,4 +1,4 @@
--- People who agreed to email and SMS, with two emails behind them in the last month. Where {refusals} is 1, one in
+-- People who agreed to email and SMS; where {history} is 1 with two emails behind them in the last month. Where {refusals} is 1, one in
 -- twenty has taken the consent back, one in fifty is suppressed, one in a hundred has had all the emails the cap allows,
 -- one in a thousand shares an address, and another journey wants one in ten for the same day.
 insert into imported.customers (
@@ -64,7 +64,7 @@ select
 from imported.customers as customers
 inner join lifecycle.runs as runs
     on
-        runs.run_day in ('2026-03-15', '2026-03-26')
+        ({history} = 1 and runs.run_day in ('2026-03-15', '2026-03-26'))
         or ({refusals} = 1 and customers.customer_id like '%55' and runs.run_day <= '2026-03-26');
 
 insert into lifecycle.runs (journey, as_of, run_day, run_type, zone)
