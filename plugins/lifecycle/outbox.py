@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from lifecycle import database, rendering, settings
 from lifecycle.channels import Receipt
@@ -32,6 +33,7 @@ def plan(connection: Connection, run_id: int, journey: Journey, step: Step, conv
     """
     lock(connection, journey, step)
     cap_messages, cap_days = settings.frequency_cap(step.message.channel)
+    database.run(connection, "engine/outbox/begin_planning.sql", run_id=run_id, step=step.name)
     database.run(
         connection,
         "engine/outbox/plan_step.sql",
@@ -50,7 +52,9 @@ def plan(connection: Connection, run_id: int, journey: Journey, step: Step, conv
         cap_days=cap_days,
     )
     database.run(connection, "engine/outbox/lose_to.sql", run_id=run_id, journey=journey.name, step=step.name)
-    return counts_of_step(connection, run_id, journey, step)
+    counts = counts_of_step(connection, run_id, step)
+    database.run(connection, "engine/outbox/end_planning.sql")
+    return counts
 
 
 def lock(connection: Connection, journey: Journey, step: Step) -> None:
@@ -58,11 +62,9 @@ def lock(connection: Connection, journey: Journey, step: Step) -> None:
     database.run(connection, "engine/outbox/lock_step.sql", journey=journey.name, step=step.name)
 
 
-def counts_of_step(connection: Connection, run_id: int, journey: Journey, step: Step) -> Counter[str]:
+def counts_of_step(connection: Connection, run_id: int, step: Step) -> Counter[str]:
     """What became of a step's audience, by outcome: `queued`, `accepted`, `skipped: <reason>` ..."""
-    found = database.rows(
-        connection, "engine/outbox/counts_of_step.sql", run_id=run_id, journey=journey.name, step=step.name
-    )
+    found = database.rows(connection, "engine/outbox/counts_of_step.sql", run_id=run_id, step=step.name)
     return Counter({f"{row.outcome}: {row.reason}" if row.reason else row.outcome: row.people for row in found})
 
 
@@ -85,8 +87,8 @@ def claim(
         "engine/outbox/claim.sql",
         journey=journey.name,
         step=step.name,
-        shard=shard,
-        shards=shards,
+        channel=step.message.channel,
+        **_ids_of_shard(shard, shards),
         chunk=chunk,
         lease_seconds=LEASE_SECONDS,
         cap_messages=cap_messages,
@@ -97,9 +99,19 @@ def claim(
 def waiting(connection: Connection, journey: Journey, step: Step, *, shard: int, shards: int) -> Row[Any]:
     """How many messages of a shard are still `waiting`, and how many of them are `postponed` by the provider alone."""
     found = database.rows(
-        connection, "engine/outbox/waiting.sql", journey=journey.name, step=step.name, shard=shard, shards=shards
+        connection,
+        "engine/outbox/waiting.sql",
+        journey=journey.name,
+        step=step.name,
+        **_ids_of_shard(shard, shards),
     )
     return found[0]
+
+
+def _ids_of_shard(shard: int, shards: int) -> dict[str, UUID]:
+    """The first and the last message id of a shard; ids are digests, so that equal ranges hold equally many people."""
+    first, after = (number * 2**128 // shards for number in (shard, shard + 1))
+    return {"first_id": UUID(int=first), "last_id": UUID(int=after - 1)}
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,6 @@ def report(context: RunContext) -> dict[str, Any]:
     journey = context.journey
     with database.transaction() as connection:
         run_id = runs.enter(connection, context)
-        counts = {step.name: dict(outbox.counts_of_step(connection, run_id, journey, step)) for step in journey.steps}
+        counts = {step.name: dict(outbox.counts_of_step(connection, run_id, step)) for step in journey.steps}
         runs.finish(connection, run_id, counts)
     return counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -204,3 +205,55 @@ def test_a_holdout_for_all_is_another_share_of_people(office: Office, monkeypatc
     counts = office.plan("news")
     assert 20 <= counts["skipped: holdout"] <= 65
     assert counts["queued"] == 401 - counts["skipped: holdout"]
+
+
+def test_the_plan_of_an_audience_judges_each_person_as_the_claim_does(office: Office) -> None:
+    consents = [[], ["yes"], ["no"], ["no", "yes"], ["yes", "no"]]
+    reasons = [[], ["sunset"], ["stop"], ["lifted"], ["sunset", "stop"]]
+    cases = itertools.product((True, False), consents, reasons)
+    for number, (opted_in, said, suppressed) in enumerate(cases):
+        phone = f"+336390{number:05d}"
+        office.shop.customer(f"c{number}", phone=phone, sms_consent=opted_in)
+        for order, word in enumerate(said):
+            office.shop.connection.execute(
+                "insert into lifecycle.consents (customer_id, channel, is_granted, source, occurred_at) "
+                "values (%s, 'sms', %s, 'test', timestamptz '2026-03-01' + make_interval(days => %s))",
+                (f"c{number}", word == "yes", order),
+            )
+        for reason in suppressed:
+            office.shop.connection.execute(
+                "insert into lifecycle.suppressions (channel, address_hash, reason, source, lifted_at) "
+                "values ('sms', lifecycle.address_hash(%s), %s, 'test', %s)",
+                (phone, reason, "2026-03-30" if reason == "lifted" else None),
+            )
+    office.journey("news")
+    office.plan("news")
+    seen = office.shop.connection.execute(
+        "select messages.customer_id, messages.reason, "
+        "case when not contacts.has_consent then 'no_consent' when contacts.is_suppressed then 'suppressed' end "
+        "from lifecycle.messages as messages inner join lifecycle.contacts as contacts "
+        "on messages.customer_id = contacts.customer_id and contacts.channel = 'sms'"
+    ).fetchall()
+    assert len(seen) == 51
+    assert [row for row in seen if row[1] != row[2]] == []
+    assert {row[1] for row in seen} == {None, "no_consent", "suppressed"}
+
+
+def test_of_people_who_share_a_number_the_first_is_written_to(office: Office) -> None:
+    office.shop.customer("zoe", phone="+33639980001")
+    office.shop.customer("abe", phone="+33639980001")
+    office.journey("news")
+    assert office.plan("news") == {"queued": 1, "skipped: duplicate_address": 2}
+    assert ("abe", "queued", None) in office.outcomes("news")
+    assert office.plan("news") == {"queued": 1, "skipped: duplicate_address": 2}
+
+
+def test_an_audience_of_many_is_planned_like_one_of_few(office: Office) -> None:
+    office.shop.connection.execute(
+        "insert into imported.customers (customer_id, signed_up_at, phone, sms_opt_in_at) "
+        "select 'c' || n, '2025-01-01', '+3363' || lpad(n::text, 7, '0'), "
+        "case when n % 4 > 0 then timestamptz '2025-01-01' end from generate_series(1, 20100) as n"
+    )
+    office.journey("news")
+    assert office.plan("news") == {"queued": 15076, "skipped: no_consent": 5025}
+    assert office.plan("news") == {"queued": 15076, "skipped: no_consent": 5025}

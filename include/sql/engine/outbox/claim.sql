@@ -2,24 +2,29 @@
 -- conversion, consent, suppression and cap. Committed before any byte leaves (architecture §6, 2).
 with candidates as (
 
-    select messages.message_id
+    select
+        messages.message_id,
+        messages.customer_id,
+        messages.anchor,
+        messages.kind,
+        messages.run_day
     from lifecycle.messages as messages
     where
         messages.journey = :journey
         and messages.step = :step
         and messages.send_state = 'queued'
+        and messages.message_id between cast(:first_id as uuid) and cast(:last_id as uuid)
         and (messages.retry_after is null or messages.retry_after <= now())
         -- A run of an earlier day does not know the customers of later ones.
         and messages.as_of <= lifecycle.as_of()
-        and mod(abs(hashtext(messages.message_id::text)::bigint), :shards) = :shard
         and not exists (
             select 1
             from lifecycle.send_controls as controls
             where
                 controls.state = 'paused'
-                and controls.scope in ('all', messages.channel, messages.journey)
+                and controls.scope in ('all', :channel, :journey)
         )
-    order by messages.message_id
+    order by messages.journey, messages.step, messages.message_id
     limit :chunk
     for update skip locked
 
@@ -28,32 +33,31 @@ with candidates as (
 judged as (
 
     select
-        messages.message_id,
+        candidates.message_id,
         contacts.address,
         contacts.address_hash,
         case
             when enrollments.exited_at is not null then 'converted'
             when contacts.address is null then 'invalid_address'
-            when messages.kind = 'marketing' and not contacts.has_consent then 'no_consent'
-            when contacts.is_blocked or (messages.kind = 'marketing' and contacts.is_suppressed) then 'suppressed'
+            when candidates.kind = 'marketing' and not contacts.has_consent then 'no_consent'
+            when contacts.is_blocked or (candidates.kind = 'marketing' and contacts.is_suppressed) then 'suppressed'
             when
-                messages.kind = 'marketing'
+                candidates.kind = 'marketing'
                 and lifecycle.recent_messages(
-                    messages.customer_id, messages.channel, messages.run_day, :cap_days, 'sending'
+                    candidates.customer_id, :channel, candidates.run_day, :cap_days, 'sending'
                 ) >= :cap_messages
                 then 'frequency_cap'
         end as reason
     from candidates
-    inner join lifecycle.messages as messages on candidates.message_id = messages.message_id
     left join lifecycle.contacts as contacts
         on
-            messages.customer_id = contacts.customer_id
-            and messages.channel = contacts.channel
+            candidates.customer_id = contacts.customer_id
+            and contacts.channel = :channel
     left join lifecycle.enrollments as enrollments
         on
-            messages.journey = enrollments.journey
-            and messages.customer_id = enrollments.customer_id
-            and messages.anchor = enrollments.anchor
+            enrollments.journey = :journey
+            and candidates.customer_id = enrollments.customer_id
+            and candidates.anchor = enrollments.anchor
 
 )
 

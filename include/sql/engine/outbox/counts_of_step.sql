@@ -1,17 +1,31 @@
 -- What became of the people of a step's audience, by state and reason; a person planned by an earlier run counts as
 -- `already_decided`.
 select
-    case
-        when messages.run_id <> audiences.run_id then 'already_decided'
-        else messages.send_state
-    end as outcome,
-    case when messages.run_id = audiences.run_id then messages.reason end as reason,
+    messages.send_state as outcome,
+    messages.reason,
+    count(*) as people
+from lifecycle.messages as messages
+where
+    messages.run_id = :run_id
+    and messages.step = :step
+group by messages.send_state, messages.reason
+union all
+select
+    'already_decided' as outcome,
+    null as reason,
     count(*) as people
 from lifecycle.audiences as audiences
-inner join lifecycle.messages as messages
-    on messages.message_id = lifecycle.message_id(:journey, audiences.step, audiences.customer_id, audiences.anchor)
 where
     audiences.run_id = :run_id
     and audiences.step = :step
-group by 1, 2
-order by 1, 2
+    and not exists (
+        select 1
+        from lifecycle.messages as messages
+        where
+            messages.run_id = :run_id
+            and messages.step = :step
+            and messages.customer_id = audiences.customer_id
+            and messages.anchor = audiences.anchor
+    )
+having count(*) > 0
+order by outcome, reason

@@ -3,14 +3,18 @@
 update lifecycle.messages as losers
 set send_state = 'skipped', reason = 'lost_to(' || :journey || ')', settled_at = now()
 from lifecycle.messages as winners
+inner join lifecycle.runs as runs on winners.run_id = runs.run_id
+inner join lifecycle.runs as others
+    on
+        runs.run_day = others.run_day
+        and runs.journey <> others.journey
 where
     winners.run_id = :run_id
     and winners.step = :step
     and winners.kind = 'marketing'
     and winners.send_state = 'queued'
+    and losers.run_id = others.run_id
     and losers.customer_id = winners.customer_id
-    and losers.run_day = winners.run_day
-    and losers.journey <> winners.journey
     and losers.kind = 'marketing'
     and losers.send_state = 'queued'
     and losers.priority < winners.priority

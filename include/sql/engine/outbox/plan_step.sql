@@ -2,22 +2,24 @@
 -- Identity is journey / step / customer / anchor, so planning again adds nothing (architecture §5). Transactional
 -- messages ask for an address that is not blocked; consent, sunset, holdout, arbitration and cap are rules of marketing
 -- (H-08).
-with due as (
+-- Set-wise: each rule is one join with the whole audience, never a look-up per person.
+with due as materialized (
 
     select
+        lifecycle.message_id(:journey, :step, audiences.customer_id, audiences.anchor) as message_id,
         audiences.customer_id,
         audiences.anchor,
         audiences.variables,
         runs.as_of,
         runs.run_day,
-        enrollments.enrollment_id,
+        reachable.address is not null as has_address,
+        lifecycle.address_hash(reachable.address) as address_hash,
+        case :channel
+            when 'email' then customers.email_opt_in_at else customers.sms_opt_in_at
+        end as opted_in_at,
+        enrollments.enrollment_id is null as is_past_entry,
         enrollments.exited_at is not null
-        or audiences.customer_id = any(cast(:converted_ids as text[])) as has_converted,
-        contacts.address,
-        contacts.address_hash,
-        coalesce(contacts.has_consent, false) as has_consent,
-        coalesce(contacts.is_suppressed, false) as is_suppressed,
-        coalesce(contacts.is_blocked, false) as is_blocked
+        or audiences.customer_id = any(cast(:converted_ids as text[])) as has_converted
     from lifecycle.audiences as audiences
     inner join lifecycle.runs as runs on audiences.run_id = runs.run_id
     left join lifecycle.enrollments as enrollments
@@ -25,73 +27,166 @@ with due as (
             enrollments.journey = :journey
             and audiences.customer_id = enrollments.customer_id
             and audiences.anchor = enrollments.anchor
-    left join lifecycle.contacts as contacts
-        on
-            audiences.customer_id = contacts.customer_id
-            and contacts.channel = :channel
+    left join shop.customers as customers on audiences.customer_id = customers.customer_id
+    cross join
+        lateral (
+            select
+                nullif(
+                    btrim(case :channel when 'email' then customers.email else customers.phone end), ''
+                ) as address
+        ) as reachable
     where
         audiences.run_id = :run_id
         and audiences.step = :step
+        -- Whoever is planned already is left out here at little cost; the primary key remains the guard.
+        and not exists (
+            select 1
+            from lifecycle.messages as planned
+            where
+                planned.message_id
+                = lifecycle.message_id(:journey, :step, audiences.customer_id, audiences.anchor)
+        )
 
 ),
 
-judged as (
+-- The latest consent of each person, as in the view `contacts`.
+consented as (
+
+    select distinct on (consents.customer_id)
+        consents.customer_id,
+        consents.is_granted,
+        consents.occurred_at
+    from lifecycle.consents as consents
+    where
+        :kind = 'marketing'
+        and consents.channel = :channel
+        and consents.customer_id in (select due.customer_id from due)
+    order by consents.customer_id asc, consents.occurred_at desc, consents.consent_id desc
+
+),
+
+refused as (
 
     select
-        due.*,
+        suppressions.address_hash,
+        bool_or(suppressions.reason in ('stop', 'bounced', 'complained', 'invalid_address')) as is_blocked
+    from lifecycle.suppressions as suppressions
+    where
+        suppressions.channel = :channel
+        and suppressions.lifted_at is null
+        and suppressions.address_hash in (select due.address_hash from due)
+    group by suppressions.address_hash
+
+),
+
+-- Who already has, or waits for, as many marketing messages of the channel as the cap allows (M-06).
+capped as (
+
+    select messages.customer_id
+    from lifecycle.messages as messages
+    inner join lifecycle.runs as runs on runs.run_id = :run_id
+    where
+        :kind = 'marketing'
+        and messages.run_day > runs.run_day - :cap_days
+        and messages.run_day <= runs.run_day
+        and messages.channel = :channel
+        and messages.kind = 'marketing'
+        and messages.send_state in ('planned', 'queued', 'sending', 'accepted', 'uncertain', 'unconfirmed')
+        and messages.customer_id in (select due.customer_id from due)
+    group by messages.customer_id
+    having count(*) >= :cap_messages
+
+),
+
+-- Whose day another journey has taken: one marketing message per person and day.
+taken as (
+
+    select distinct on (winners.customer_id)
+        winners.customer_id,
+        winners.journey
+    from lifecycle.runs as runs
+    inner join lifecycle.runs as others
+        on
+            runs.run_day = others.run_day
+            and others.journey <> :journey
+    inner join lifecycle.messages as winners on others.run_id = winners.run_id
+    where
+        runs.run_id = :run_id
+        and :kind = 'marketing'
+        and winners.kind = 'marketing'
+        and winners.send_state not in ('skipped', 'cancelled', 'rejected')
+        and (winners.send_state <> 'queued' or winners.priority >= :priority)
+    order by winners.customer_id asc, winners.priority desc, winners.journey asc
+
+),
+
+judged as materialized (
+
+    select
+        due.message_id,
+        due.customer_id,
+        due.anchor,
+        due.variables,
+        due.as_of,
+        due.run_day,
+        due.address_hash,
         case
-            when due.enrollment_id is null then 'past_entry'
+            when due.is_past_entry then 'past_entry'
             when due.has_converted then 'converted'
             when
                 :kind = 'marketing' and (
-                    lifecycle.is_held_out(:journey, due.customer_id, :holdout_percent)
-                    or lifecycle.is_held_out('every journey', due.customer_id, :global_holdout_percent)
+                    (:holdout_percent > 0 and lifecycle.is_held_out(:journey, due.customer_id, :holdout_percent))
+                    or (
+                        :global_holdout_percent > 0
+                        and lifecycle.is_held_out('every journey', due.customer_id, :global_holdout_percent)
+                    )
                 )
                 then 'holdout'
-            when due.address is null then 'invalid_address'
-            when :kind = 'marketing' and not due.has_consent then 'no_consent'
-            when due.is_blocked or (:kind = 'marketing' and due.is_suppressed) then 'suppressed'
+            when not due.has_address then 'invalid_address'
+            when
+                :kind = 'marketing'
+                and not case
+                    when consented.occurred_at >= coalesce(due.opted_in_at, '-infinity') then consented.is_granted
+                    else due.opted_in_at is not null
+                end
+                then 'no_consent'
+            when refused.is_blocked or (:kind = 'marketing' and refused.address_hash is not null) then 'suppressed'
         end as reason
     from due
+    left join consented on due.customer_id = consented.customer_id
+    left join refused on due.address_hash = refused.address_hash
 
 ),
 
-one_per_address as (
+-- Of people who share an address one is written to: whoever the run has planned already, else the first.
+shared as (
 
-    select
-        judged.*,
-        row_number() over (
-            partition by judged.reason is null, judged.address_hash
-            order by judged.customer_id, judged.anchor
-        ) > 1
-        or exists (
-            select 1
-            from lifecycle.messages as earlier
-            where
-                judged.reason is null
-                and earlier.run_id = :run_id
-                and earlier.channel = :channel
-                and earlier.address_hash = judged.address_hash
-                and earlier.send_state <> 'skipped'
-                and (earlier.step, earlier.customer_id, earlier.anchor)
-                is distinct from (:step, judged.customer_id, judged.anchor)
-        ) as is_duplicate,
-        (
-            select winner.journey
-            from lifecycle.messages as winner
-            where
-                judged.reason is null
-                and :kind = 'marketing'
-                and winner.customer_id = judged.customer_id
-                and winner.run_day = judged.run_day
-                and winner.journey <> :journey
-                and winner.kind = 'marketing'
-                and winner.send_state not in ('skipped', 'cancelled', 'rejected')
-                and (winner.send_state <> 'queued' or winner.priority >= :priority)
-            order by winner.priority desc, winner.journey asc
-            limit 1
-        ) as lost_to
+    select judged.address_hash
     from judged
+    where judged.reason is null
+    group by judged.address_hash
+    having count(*) > 1
+
+),
+
+first_of_shared as (
+
+    select distinct on (judged.address_hash) judged.message_id
+    from judged
+    inner join shared on judged.address_hash = shared.address_hash
+    where judged.reason is null
+    order by judged.address_hash asc, judged.customer_id asc, judged.anchor asc
+
+),
+
+planned_before as (
+
+    select distinct messages.address_hash
+    from lifecycle.messages as messages
+    where
+        messages.run_id = :run_id
+        and messages.channel = :channel
+        and messages.send_state <> 'skipped'
 
 ),
 
@@ -101,16 +196,19 @@ decided as (
         judged.*,
         case
             when judged.reason is not null then judged.reason
-            when judged.is_duplicate then 'duplicate_address'
-            when judged.lost_to is not null then 'lost_to(' || judged.lost_to || ')'
             when
-                :kind = 'marketing'
-                and lifecycle.recent_messages(
-                    judged.customer_id, :channel, judged.run_day, :cap_days, 'queued'
-                ) >= :cap_messages
-                then 'frequency_cap'
+                planned_before.address_hash is not null
+                or (shared.address_hash is not null and first_of_shared.message_id is null)
+                then 'duplicate_address'
+            when taken.journey is not null then 'lost_to(' || taken.journey || ')'
+            when :kind = 'marketing' and (:cap_messages = 0 or capped.customer_id is not null) then 'frequency_cap'
         end as final_reason
-    from one_per_address as judged
+    from judged
+    left join planned_before on judged.address_hash = planned_before.address_hash
+    left join shared on judged.address_hash = shared.address_hash
+    left join first_of_shared on judged.message_id = first_of_shared.message_id
+    left join taken on judged.customer_id = taken.customer_id
+    left join capped on judged.customer_id = capped.customer_id
 
 )
 
@@ -136,5 +234,5 @@ select
     case when planned.final_reason is null then 'queued' else 'skipped' end as send_state,
     planned.final_reason as reason
 from decided as planned
-order by planned.customer_id, planned.anchor
-on conflict (message_id) do nothing
+-- In the order of the primary key, which is the order in which claims read them.
+order by planned.message_id

@@ -17,5 +17,5 @@ where
     messages.journey = :journey
     and messages.step = :step
     and messages.send_state = 'queued'
+    and messages.message_id between cast(:first_id as uuid) and cast(:last_id as uuid)
     and messages.as_of <= lifecycle.as_of()
-    and mod(abs(hashtext(messages.message_id::text)::bigint), :shards) = :shard

@@ -1,4 +1,5 @@
--- How each customer may be reached now: address, consent and suppression per channel.
+-- How each customer may be reached now: address, consent and suppression per channel. It is made for looking up people
+-- one by one; the plan, which asks about a whole audience, states the same rules set-wise (outbox/plan_step.sql).
 -- On purpose not as of a past instant: a refusal counts from the moment it is given, whatever day a run answers for.
 -- The latest consent wins; the shop's opt-in counts as one, given at its time (H-08).
 create or replace view lifecycle.contacts as
@@ -6,33 +7,28 @@ select
     customers.customer_id,
     reachable.channel,
     reachable.address,
-    lifecycle.address_hash(reachable.address) as address_hash,
+    reachable.address_hash,
     coalesce(latest.is_granted, reachable.opted_in_at is not null) as has_consent,
-    exists(
-        select 1
-        from lifecycle.suppressions as suppressions
-        where
-            suppressions.channel = reachable.channel
-            and suppressions.address_hash = lifecycle.address_hash(reachable.address)
-            and suppressions.lifted_at is null
-    ) as is_suppressed,
+    coalesce(refusals.is_suppressed, false) as is_suppressed,
     -- A STOP, a complaint and an address that takes nothing hold for every message, not for marketing alone.
-    exists(
-        select 1
-        from lifecycle.suppressions as suppressions
-        where
-            suppressions.channel = reachable.channel
-            and suppressions.address_hash = lifecycle.address_hash(reachable.address)
-            and suppressions.lifted_at is null
-            and suppressions.reason in ('stop', 'bounced', 'complained', 'invalid_address')
-    ) as is_blocked
+    coalesce(refusals.is_blocked, false) as is_blocked
 from shop.customers as customers
 cross join
     lateral (
         values
-        ('email', nullif(btrim(customers.email), ''), customers.email_opt_in_at),
-        ('sms', nullif(btrim(customers.phone), ''), customers.sms_opt_in_at)
-    ) as reachable (channel, address, opted_in_at)
+        (
+            'email',
+            nullif(btrim(customers.email), ''),
+            lifecycle.address_hash(nullif(btrim(customers.email), '')),
+            customers.email_opt_in_at
+        ),
+        (
+            'sms',
+            nullif(btrim(customers.phone), ''),
+            lifecycle.address_hash(nullif(btrim(customers.phone), '')),
+            customers.sms_opt_in_at
+        )
+    ) as reachable (channel, address, address_hash, opted_in_at)
 left join lateral (
     select consents.is_granted
     from lifecycle.consents as consents
@@ -43,3 +39,15 @@ left join lateral (
     order by consents.occurred_at desc, consents.consent_id desc
     limit 1
 ) as latest on true
+left join lateral (
+    select
+        count(*) > 0 as is_suppressed,
+        coalesce(
+            bool_or(suppressions.reason in ('stop', 'bounced', 'complained', 'invalid_address')), false
+        ) as is_blocked
+    from lifecycle.suppressions as suppressions
+    where
+        suppressions.channel = reachable.channel
+        and suppressions.address_hash = reachable.address_hash
+        and suppressions.lifted_at is null
+) as refusals on true
