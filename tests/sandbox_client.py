@@ -23,9 +23,14 @@ class SandboxClient:
 
     def clear(self) -> None:
         """Empty the inbox, and behave well again."""
-        for path in ("messages.json", "faults"):
-            with urlopen(Request(f"{self.url}/{path}", method="DELETE")):
-                pass
+        with urlopen(Request(f"{self.url}/messages.json", method="DELETE")):
+            pass
+        self.behave()
+
+    def behave(self) -> None:
+        """Switch all faults off."""
+        with urlopen(Request(f"{self.url}/faults", method="DELETE")):
+            pass
 
     def fail(self, fault: str, **how: Any) -> None:
         """Fail as a provider does, at a `rate`, `for_next` so many calls, or always."""

@@ -15,7 +15,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from lifecycle import breaker, database, factoring, links, outbox, rendering, vouchers
+from lifecycle import breaker, database, factoring, links, outbox, pace, rendering, vouchers
 from lifecycle.channels import EmailBatch, OutgoingSms, Receipt
 from lifecycle.errors import LifecycleError, TryAgainError
 
@@ -51,32 +51,46 @@ def send(
         outbox.expire_leases(connection)
     counts: Counter[str] = Counter()
     while True:
+        turns = _take_turns(context, step, shard=shard, shards=shards)
         # Read before the claim: the lease may only be longer than this side believes.
         last_start = monotonic() + outbox.LEASE_SECONDS - SLOWEST_ANSWER_SECONDS
-        chunk = _claim(context, step, shard=shard, shards=shards)
+        chunk = _claim(context, step, shard=shard, shards=shards, most=turns.messages)
         if not chunk:
             break
-        counts += _send_chunk(context, step, channel, chunk, last_start)
+        counts += _send_chunk(context, step, channel, chunk, last_start, turns)
         if counts["retry"]:
             break
     _require_empty_queue(context, step, counts, shard=shard, shards=shards)
     return counts
 
 
-def _claim(context: RunContext, step: Step, *, shard: int, shards: int) -> list[Row[Any]]:
-    chunk = EMAIL_CHUNK if step.message.channel == "email" else CHUNK
+def _take_turns(context: RunContext, step: Step, *, shard: int, shards: int) -> pace.Turns:
+    # A chunk at the pace of a slow number takes half of the time that its lease leaves for starting.
+    within_seconds = (outbox.LEASE_SECONDS - SLOWEST_ANSWER_SECONDS) / 2
+    most = EMAIL_CHUNK if step.message.channel == "email" else CHUNK
+    return pace.take_turns(context, step, shard=shard, shards=shards, most=most, within_seconds=within_seconds)
+
+
+def _claim(context: RunContext, step: Step, *, shard: int, shards: int, most: int) -> list[Row[Any]]:
     with database.transaction() as connection:
         database.set_as_of(connection, context.as_of, context.zone)
-        return outbox.claim(connection, context.journey, step, shard=shard, shards=shards, chunk=chunk)
+        return outbox.claim(connection, context.journey, step, shard=shard, shards=shards, chunk=most)
 
 
 def _send_chunk(
-    context: RunContext, step: Step, channel: EmailChannel | SmsChannel, chunk: list[Row[Any]], last_start: float
+    context: RunContext,
+    step: Step,
+    channel: EmailChannel | SmsChannel,
+    chunk: list[Row[Any]],
+    last_start: float,
+    turns: pace.Turns,
 ) -> Counter[str]:
     counts: Counter[str] = Counter(f"skipped: {row.reason}" for row in chunk if row.send_state == "skipped")
     # By Postgres' clock: a worker whose own is wrong must not make a witness look later than it was.
     started_at = chunk[0].claimed_at
-    prepared = _prepare(context, step, channel, [row for row in chunk if row.send_state == "sending"], last_start)
+    prepared = _prepare(
+        context, step, channel, [row for row in chunk if row.send_state == "sending"], last_start, turns
+    )
 
     def hand_over(parcel: _Parcel) -> list[Receipt]:
         # A sender that was frozen until its lease is nearly over must not begin: others may have decided by then.
@@ -119,7 +133,9 @@ class _Prepared:
         self.failed.append(outbox.unrenderable(row, why))
 
 
-def _prepare(context: RunContext, step: Step, channel: Any, claimed: list[Row[Any]], last_start: float) -> _Prepared:
+def _prepare(
+    context: RunContext, step: Step, channel: Any, claimed: list[Row[Any]], last_start: float, turns: pace.Turns
+) -> _Prepared:
     """Render what was claimed; links and vouchers are stored before anything leaves."""
     with database.transaction() as connection:
         database.set_as_of(connection, context.as_of, context.zone)
@@ -127,13 +143,18 @@ def _prepare(context: RunContext, step: Step, channel: Any, claimed: list[Row[An
         if step.message.channel == "email":
             prepared = _prepare_emails(context, step, channel, recipients, last_start)
         else:
-            prepared = _prepare_sms(context, step, channel, recipients)
+            prepared = _prepare_sms(context, step, channel, recipients, last_start, turns)
         links.keep(connection, sorted(prepared.used))
     return prepared
 
 
 def _prepare_sms(
-    context: RunContext, step: Step, channel: SmsChannel, recipients: list[tuple[Row[Any], rendering.Recipient]]
+    context: RunContext,
+    step: Step,
+    channel: SmsChannel,
+    recipients: list[tuple[Row[Any], rendering.Recipient]],
+    last_start: float,
+    turns: pace.Turns,
 ) -> _Prepared:
     """One request a message: that is what Twilio takes."""
     prepared = _Prepared()
@@ -147,7 +168,7 @@ def _prepare_sms(
             prepared.fail(row, str(error))
             continue
         message = OutgoingSms(recipient.message_id, row.address, words.text, sms.media_urls, valid_seconds)
-        prepared.parcels.append(_Parcel([row], partial(_send_one, channel, message)))
+        prepared.parcels.append(_Parcel([row], partial(_send_one, channel, message, last_start, turns)))
         prepared.used += [
             links.UsedLink(recipient.message_id, context.journey.name, name, make_code(recipient.message_id, name))
             for name in words.link_names
@@ -155,8 +176,15 @@ def _prepare_sms(
     return prepared
 
 
-def _send_one(channel: SmsChannel, message: OutgoingSms) -> list[Receipt]:
-    return [channel.send(message)]
+def _send_one(channel: SmsChannel, message: OutgoingSms, last_start: float, turns: pace.Turns) -> list[Receipt]:
+    turns.wait()
+    if turns.stopped:
+        return [turns.stopped]
+    if monotonic() >= last_start:
+        return [_LEASE_OVER]
+    receipt = channel.send(message)
+    turns.heed(receipt)
+    return [receipt]
 
 
 def _prepare_emails(

@@ -30,6 +30,7 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_SMS_CAP": "Most marketing SMS a person gets in so many days. Default: 4/30.",
     "LIFECYCLE_EMAIL_CAP": "Most marketing emails a person gets in so many days. Default: 12/30.",
     "LIFECYCLE_HOLDOUT_PERCENT": "Share of all customers who get no marketing at all, to measure it. Default: 0.",
+    "LIFECYCLE_SMS_PER_SECOND": "Most SMS a second from the sender number: 1 long code, 3 toll-free. Default: no limit.",
     "LIFECYCLE_SMS_PART_CENTS": "Price of one SMS part in cents, for previews. Default: 5.",
     "LIFECYCLE_MMS_CENTS": "Price of one MMS, whatever its length, in cents, for previews. Default: 10.",
 }
@@ -133,6 +134,17 @@ def sender_phone() -> str:
 def postal_address() -> str:
     """Postal address under every marketing email (H-08)."""
     return _read("LIFECYCLE_POSTAL_ADDRESS", "1 Market Street, London")
+
+
+def sms_per_second() -> float | None:
+    """Most SMS a second that the sending number may begin; None for no limit of ours."""
+    text = _read("LIFECYCLE_SMS_PER_SECOND")
+    if not text:
+        return None
+    if not text.replace(".", "", 1).isdecimal() or not 0.01 <= float(text) <= 10_000:
+        hint = "Give a number such as 1 (long code), 3 (toll-free) or 100 (short code), or leave it empty"
+        raise LifecycleError(f"LIFECYCLE_SMS_PER_SECOND is {text!r}", hint=hint)
+    return float(text)
 
 
 def sms_part_cents() -> int:
