@@ -57,6 +57,11 @@ class Timing:
         """Processor time in the sink for each, in microseconds: the median of the runs."""
         return statistics.median(run.sink_seconds for run in self.runs) / self.count * 1e6
 
+    @property
+    def all_micros(self) -> float:
+        """Processor time of everything for each, in microseconds."""
+        return self.python_micros + self.postgres_micros + self.sink_micros
+
 
 def ratio(ours: Timing, theirs: Timing) -> float:
     """How many times as fast ours is as theirs, side by side: the median of the pairs of neighbours."""

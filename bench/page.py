@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench import databases, goals, sending
 from bench.measured import Timing
+from bench.profile import Spent
 
 _PACKAGES = ("sendgrid", "twilio", "django-anymail", "Django", "SQLAlchemy", "psycopg", "Jinja2", "requests")
 _TITLES = {
@@ -32,10 +33,13 @@ class Section:
     note: str = ""
 
     @classmethod
-    def of_senders(cls, title: str, timings: list[Timing]) -> Section:
-        """Designs that send, one a row."""
+    def of_senders(cls, title: str, timings: list[Timing], *, is_compared: bool = True) -> Section:
+        """Designs that send, one a row, ours first."""
         columns = ["", "people", "messages/s", "Python CPU us each", "Postgres CPU us each", "sink CPU us each", "MB"]
-        return cls(title, columns, [_sender(timing) for timing in timings])
+        ours, *others = timings
+        shares = [f"{other.design} {other.all_micros / ours.all_micros:.1f}" for other in others]
+        note = f"Processor time of all, times ours: {'; '.join(shares)}." if is_compared else ""
+        return cls(title, columns, [_sender(timing) for timing in timings], note)
 
     @classmethod
     def of_planning(cls, title: str, timings: list[Timing]) -> Section:
@@ -83,12 +87,13 @@ def _sender(timing: Timing) -> list[str]:
     ]
 
 
-def phases(found: dict[str, tuple[float, float]], people: int) -> list[str]:
+def phases(found: dict[str, Spent], people: int) -> list[str]:
     """Where the senders spent their time, per message."""
-    lines = ["", f"{'phase of ours, us per message':<66} {'waited':>8} {'CPU':>8}"]
-    return lines + [
-        f"{name:<66} {wall / people * 1e6:8.1f} {cpu / people * 1e6:8.1f}" for name, (wall, cpu) in found.items()
-    ]
+    lines = ["", f"{'phase of ours, us per message':<66} {'waited':>8} {'CPU':>8} {'Postgres CPU':>14}"]
+    for name, spent in found.items():
+        waited, cpu, server = (seconds / people * 1e6 for seconds in spent)
+        lines.append(f"{name:<66} {waited:8.1f} {cpu:8.1f} {server:14.1f}")
+    return lines
 
 
 def facts(ceilings: list[str]) -> list[str]:
@@ -115,7 +120,7 @@ def _memory_gb() -> float:
 def text(
     sections: list[Section],
     measured: dict[str, float],
-    phases_found: dict[str, tuple[float, float]],
+    phases_found: dict[str, Spent],
     people: int,
     facts_found: list[str],
     seconds: float,

@@ -187,7 +187,9 @@ def _connected() -> Any:
     from lifecycle import embedded_postgres, settings
 
     url = embedded_postgres.plain_url(settings.database_url())
-    return psycopg.connect(url, autocommit=True, row_factory=dict_row)
+    connection: Any = psycopg.connect(url, autocommit=True)
+    connection.row_factory = dict_row
+    return connection
 
 
 def _people(connection: Any, count: int) -> list[dict[str, Any]]:

@@ -6,10 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 _lock = threading.Lock()
-_spent: dict[str, tuple[float, float]] = {}
+# Seconds by phase: waited, on the processor here, on the processor in Postgres.
+Spent: TypeAlias = tuple[float, float, float]
+_spent: dict[str, Spent] = {}
 
 
 def watch(channel: Any) -> Any:
@@ -21,13 +24,13 @@ def watch(channel: Any) -> Any:
 
     @event.listens_for(Engine, "before_cursor_execute")
     def started(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        connection.info["bench"] = (time.perf_counter(), time.thread_time())
+        connection.info["bench"] = (time.perf_counter(), time.thread_time(), _seconds_of_session(connection))
 
     @event.listens_for(Engine, "after_cursor_execute")
     def ended(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        wall, cpu = connection.info["bench"]
+        wall, cpu, server = connection.info["bench"]
         name = f"SQL: {statement.strip().splitlines()[0].removeprefix('-- ')[:60]}"
-        _add(name, time.perf_counter() - wall, time.thread_time() - cpu)
+        _add(name, time.perf_counter() - wall, time.thread_time() - cpu, _seconds_of_session(connection) - server)
 
     for module, function in ((factoring, "factor"), (links, "keep")):
         setattr(module, function, _timed(f"Python: {module.__name__}.{function}", getattr(module, function)))
@@ -37,12 +40,18 @@ def watch(channel: Any) -> Any:
     return channel
 
 
-def phases(wall: float, cpu: float) -> dict[str, tuple[float, float]]:
-    """Seconds on the wall and on the processor by phase, and the whole; empty unless somebody watched.
+def phases(wall: float, cpu: float) -> dict[str, Spent]:
+    """Seconds by phase, and the whole; empty unless somebody watched. The whole of Postgres is not known here.
 
     `links.keep` contains its SQL, and whatever runs in several threads adds up to more than the whole wall time.
     """
-    return {**_spent, "whole": (wall, cpu)} if _spent else {}
+    return {**_spent, "whole": (wall, cpu, 0.0)} if _spent else {}
+
+
+def _seconds_of_session(connection: Any) -> float:
+    """Processor time of the Postgres process at the other end, to the nanosecond."""
+    pid = connection.connection.driver_connection.info.backend_pid
+    return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]) / 1e9
 
 
 def _timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,7 +69,7 @@ def _taken(name: str) -> Iterator[None]:
     _add(name, time.perf_counter() - wall, time.thread_time() - cpu)
 
 
-def _add(name: str, wall: float, cpu: float) -> None:
+def _add(name: str, wall: float, cpu: float, server: float = 0.0) -> None:
     with _lock:
-        known = _spent.get(name, (0.0, 0.0))
-        _spent[name] = (known[0] + wall, known[1] + cpu)
+        known = _spent.get(name, (0.0, 0.0, 0.0))
+        _spent[name] = (known[0] + wall, known[1] + cpu, known[2] + server)

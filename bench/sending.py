@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 from bench import databases, project
 from bench.measured import Timing, Usage, processor_seconds
+from bench.profile import Spent
 
 # As `airflow_tasks` maps `send`: one shard for this many messages, and no more than eight.
 MESSAGES_PER_SHARD = 5_000
@@ -93,7 +94,7 @@ def send(
     processes: int = 1,
     profile: bool = False,
     **more: Any,
-) -> dict[str, Any]:
+) -> dict[str, Spent]:
     """Run a design once on a copy of a database, with its processes already started; returns phases if profiled."""
     work = {"design": timing.design, "channel": channel, "sink": where.url, "people": timing.count, "of": shards}
     work |= {"profile": profile, **more}
@@ -114,7 +115,7 @@ def send(
         usage.sink_seconds = where.counts()["seconds"] - sink_before
         timing.rss_mb = max([timing.rss_mb, *(report["rss_mb"] for report in reports)])
         _check(timing, where, copy, "letter" if channel == "email" else "note")
-    return _together([report["phases"] for report in reports])
+    return _together([report["phases"] for report in reports], usage)
 
 
 def _start(work: dict[str, Any]) -> subprocess.Popen[str]:
@@ -154,12 +155,21 @@ def _check(timing: Timing, where: Sink, copy: str, step: str) -> None:
             where.wrong.append(f"ours: {planned - accepted} of {planned} not recorded as accepted")
 
 
-def _together(phases: list[dict[str, Any]]) -> dict[str, Any]:
-    added: dict[str, tuple[float, float]] = {}
+def _together(phases: list[dict[str, Spent]], usage: Usage) -> dict[str, Spent]:
+    added: dict[str, Spent] = {}
     for one in phases:
-        for name, (wall, cpu) in one.items():
-            known = added.get(name, (0.0, 0.0))
-            added[name] = (known[0] + wall, known[1] + cpu)
+        for name, (wall, cpu, server) in one.items():
+            known = added.get(name, (0.0, 0.0, 0.0))
+            added[name] = (known[0] + wall, known[1] + cpu, known[2] + server)
+    if added:
+        wall, cpu, _ = added.pop("whole")
+        in_statements = sum(server for _, _, server in added.values())
+        added["commits, and what Postgres does beside the sessions"] = (
+            0.0,
+            0.0,
+            usage.postgres_seconds - in_statements,
+        )
+        added["whole"] = (wall, cpu, usage.postgres_seconds)
     return added
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from bench import goals, page, planning, project, sending
 from bench.measured import Timing, ratio
+from bench.profile import Spent
 from bench.sending import Sink
 
 
@@ -43,7 +44,7 @@ class Bench:
         self.runs = 1 if options.quick else options.runs
         self.measured: dict[str, float] = {}
         self.sections: list[page.Section] = []
-        self.phases: dict[str, tuple[float, float]] = {}
+        self.phases: dict[str, Spent] = {}
         self.wrong: list[str] = []
         self.started = time.monotonic()
 
@@ -137,11 +138,11 @@ class Bench:
                 self._ours(timings[-1], where, source, 0, shards=sending.shards_for(people))
                 self.wrong += where.wrong
         self.measured["rss_mb"] = max(timing.rss_mb for timing in timings)
-        self.add(page.Section.of_senders("Memory of a sending process", timings))
+        self.add(page.Section.of_senders("Memory of a sending process", timings, is_compared=False))
 
     def _ours(
         self, timing: Timing, where: Sink, source: str, latency: int, *, shards: int, **more: Any
-    ) -> dict[str, tuple[float, float]]:
+    ) -> dict[str, Spent]:
         processes = self.options.processes
         return sending.send(timing, where, source, latency_ms=latency, shards=shards, processes=processes, **more)
 

@@ -16,7 +16,7 @@ select
     'o' || lpad(((number - 1) * 5 + turn)::text, 8, '0'),
     'c' || lpad(number::text, 7, '0'),
     timestamptz '2026-04-02 20:00 Europe/London'
-    - make_interval(days => number * 7919 % 365 + (5 - turn) * (30 + number % 30), mins => number % 1200),
+    - make_interval(days => number % 365 * 7919 % 365 + (5 - turn) * (30 + number % 30), mins => number % 1200),
     1000 + number % 5000,
     'GBP'
 from generate_series(1, {people}) as number
