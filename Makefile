@@ -22,7 +22,8 @@ check: ready
 	$(BIN)/sqlfluff lint --disable-progress-bar include/sql
 	$(BIN)/lint-imports
 
-# Kills, freezes and misleads senders at random and counts what arrived. Arguments: make chaos ARGS="--messages 20000"
+# Kills, freezes and misleads senders at random and counts what arrived (docs/reference/chaos.md). Arguments:
+# make chaos ARGS="--messages 20000 --kills 40 --stops 4"
 chaos: ready
 	@$(BIN)/python -m bench.chaos $(ARGS)
 

@@ -1,8 +1,8 @@
 """Kills and freezes senders at random, lets the provider misbehave, and counts what arrived: nobody twice, nobody lost.
 
-`python -m bench.chaos --messages 20000 --kills 40 --stops 4` sends that many SMS of the reactivation ladder through the
-real Twilio SDK into the counting sandbox, and does the same with the three designs that most tools use. Its last line is
-for machines. Everything lives in a folder of its own and is gone afterwards.
+`python -m bench.chaos` sends 100,000 SMS of the reactivation ladder through the real Twilio SDK into the counting
+sandbox, and smaller numbers with the three designs that most tools use. Its last line is for machines. Everything lives
+in a folder of its own and is gone afterwards.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -24,16 +26,24 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from bench import naive_designs
+from bench.senders import Senders, for_ever
+from bench.statements import execute, rows
 
 DAY = date(2026, 3, 31)
 ZONE = "Europe/London"
 FAULTS = ("reset_before_accept", "reset_after_accept", "late_answer", "503_not_accepted", "503_accepted", "429")
-# A fiftieth of the real times, so that leases end while the test runs; their order is what matters.
-LEASE_SECONDS, SLOWEST_ANSWER_SECONDS, TIMEOUT_SECONDS, SETTLE_AFTER_SECONDS = 4.0, 2.0, 1.0, 3.0
-STOP_SECONDS = 6.0
-WORKERS = 3
-# Days after the measured one; each brings a few messages.
-WITNESS_DAYS = 6
+# A tenth or so of the real times, so that leases end while the test runs; their order is what matters.
+LEASE_SECONDS, SLOWEST_ANSWER_SECONDS, TIMEOUT_SECONDS, SETTLE_AFTER_SECONDS = 6.0, 3.0, 2.0, 4.0
+# Longer than a lease. A sender that wakes after more than the slowest answer and the settling together (80 seconds in
+# earnest, 7 here), and was about to write its request, would be too late to be seen: only held mail survives that.
+STOP_SECONDS = 6.5
+SENDERS = 3
+LOOK_EVERY_SECONDS = 0.5
+# The days after the measured one bring a few messages each: what the provider's register shows of them proves what it
+# does not show.
+WITNESS_DAYS, WITNESSES_A_DAY, WITNESS_EVERY_SECONDS = 90, 10, 2.0
+# So many tell the other designs from ours; more would only take longer.
+MOST_COMPARED = 20_000
 
 
 @dataclass
@@ -42,36 +52,36 @@ class Outcome:
 
     design: str
     messages: int
-    kills: int
-    stops: int
-    duplicates: int
-    lost: int
-    unsettled: int
-    seconds: float
+    blows: Counter[str]
+    duplicates: int = 0
+    lost: int = 0
+    unsettled: int = 0
+    reconciled: int = 0
+    seconds: float = 0.0
+    faults: dict[str, int] = field(default_factory=dict)
 
     def line(self) -> str:
         """One row of the table."""
+        blows = "/".join(str(self.blows[blow]) for blow in ("kill", "stop", "restart"))
         return (
-            f"{self.design:<44} {self.messages:>8,} {self.kills:>6} {self.stops:>6} "
-            f"{self.duplicates:>6} {self.lost:>6} {self.unsettled:>10} {self.seconds:>8.0f}"
+            f"{naive_designs.TITLES.get(self.design, 'ours: claim, fence, evidence'):<44} {self.messages:>8,} {blows:>18} {sum(self.faults.values()):>7,} "
+            f"{self.reconciled:>11,} {self.duplicates:>6,} {self.lost:>6,} {self.unsettled:>10,} {self.seconds:>8.0f}"
         )
 
 
 def main() -> None:
     """Run ours and the others, print the table and the line for machines."""
     options = _options()
-    if options.worker:
-        worker(options.worker, options.shard)
-        return
     with tempfile.TemporaryDirectory(prefix="lifecycle-chaos-") as folder:
         os.environ.update(_environment(Path(folder)))
         from lifecycle import embedded_postgres, stack
 
+        # Out of the way of a demo, which may start at the same moment.
+        stack.SANDBOX_PORT, embedded_postgres.PREFERRED_PORT = 8525, 54820
         try:
-            _fill(options.messages)
-            outcomes = [
-                _run(design, options) for design in ["ours", *(naive_designs.DESIGNS if options.compare else [])]
-            ]
+            outcomes = [_measured("ours", options)]
+            if options.compare:
+                outcomes += [_measured(design, _smaller(options)) for design in naive_designs.DESIGNS]
         finally:
             stack.stop_all()
             embedded_postgres.remove()
@@ -84,14 +94,23 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--messages", type=int, default=100_000)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--stops", type=int, default=15)
+    parser.add_argument("--kills", type=int, default=200, help="kill -9 of a sender")
+    parser.add_argument("--stops", type=int, default=15, help="SIGSTOP of a sender, for longer than its lease")
+    parser.add_argument("--restarts", type=int, default=0, help="immediate restarts of Postgres")
     parser.add_argument("--fault-rate", type=float, default=0.001, help="of each of the six faults")
+    parser.add_argument(
+        "--lookup-lag", type=float, default=0, help="seconds until the provider's register shows an SMS"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-compare", dest="compare", action="store_false", help="only ours")
-    parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
-    parser.add_argument("--shard", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _smaller(options: argparse.Namespace) -> argparse.Namespace:
+    """As many blows for each message, for fewer messages."""
+    share = min(1.0, MOST_COMPARED / options.messages)
+    counts = {name: round(getattr(options, name) * share) for name in ("messages", "kills", "stops", "restarts")}
+    return argparse.Namespace(**{**vars(options), **counts})
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -106,17 +125,13 @@ def _fill(messages: int) -> None:
     from lifecycle import database
 
     database.migrate()
-    with database.transaction() as connection:
-        raw = database.driver(connection)
-        raw.execute(
-            (Path(__file__).parent / "sql" / "fill_shop.sql").read_bytes().replace(b"{messages}", b"%d" % messages)
-        )
+    execute("fill_shop.sql", messages=messages, days=WITNESS_DAYS, a_day=WITNESSES_A_DAY)
 
 
 def _plan(day: date) -> None:
     from lifecycle import stages
 
-    context, step = _context(day), _step()
+    context, step = _context(day), _journey().steps[0]
     stages.record_conversions(context)
     stages.select_audience(context, step)
     stages.queue_messages(context, step, [])
@@ -126,10 +141,6 @@ def _context(day: date) -> Any:
     from lifecycle import runs
 
     return runs.for_day(_journey(), day, ZONE)
-
-
-def _step() -> Any:
-    return _journey().steps[0]
 
 
 @lru_cache(maxsize=1)
@@ -143,111 +154,142 @@ def _journey() -> Any:
 # --- one run ----------------------------------------------------------------------------------------------------------
 
 
-def _run(design: str, options: argparse.Namespace) -> Outcome:
-    from lifecycle import stack
+def _measured(design: str, options: argparse.Namespace) -> Outcome:
+    """One design, from a full queue to an empty one."""
+    from lifecycle import settings, stack
 
     url = stack.start_sandbox()
     _call("DELETE", f"{url}/messages.json")
     _call("DELETE", f"{url}/faults")
+    _call("PUT", f"{url}/behaviour", {"twilio_index_lag_seconds": options.lookup_lag})
     if design == "ours":
+        _fill(options.messages)
         _plan(DAY)
     else:
-        naive_designs.prepare(design)
+        naive_designs.prepare(options.messages)
     faults = [{"fault": fault, "rate": options.fault_rate, "seed": options.seed} for fault in FAULTS]
     _call("PUT", f"{url}/faults", faults)
     started = time.monotonic()
-    workers = [_spawn(design, shard) for shard in range(WORKERS)]
+    with _sending(design, settings.home() / "senders.log") as senders:
+        blows = _torment(senders, design, options)
+    seconds = time.monotonic() - started
+    return _counted(Outcome(design, options.messages, blows, seconds=seconds), url)
+
+
+@contextmanager
+def _sending(design: str, log: Path) -> Iterator[Senders]:
+    senders = Senders(SENDERS, send_for_ever, design, log)
     try:
-        kills, stops = _torment(workers, design, options)
+        yield senders
     finally:
-        for process in workers:
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait()
-    return _count(design, options.messages, kills, stops, time.monotonic() - started, url)
+        senders.end()
 
 
-def _spawn(design: str, shard: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "bench.chaos", "--worker", design, "--shard", str(shard)]
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[1]
-    )
-
-
-def _torment(workers: list[subprocess.Popen[bytes]], design: str, options: argparse.Namespace) -> tuple[int, int]:
-    """Kill and freeze workers spread over the whole queue, until everything is decided."""
+def _torment(senders: Senders, design: str, options: argparse.Namespace) -> Counter[str]:
+    """Strike senders and Postgres, spread over the whole queue, until everything is decided."""
     chance = random.Random(options.seed)
-    blows = ["kill"] * options.kills + ["stop"] * options.stops
+    blows = ["kill"] * options.kills + ["stop"] * options.stops + ["restart"] * options.restarts
     chance.shuffle(blows)
-    every = max(1, options.messages // (len(blows) + 1))
-    struck, kills, stops, witness_days, next_witness = 0, 0, 0, 0, 0.0
-    deadline = time.monotonic() + 120 + options.messages / 100
+    every = options.messages / (len(blows) + 1)
+    struck: Counter[str] = Counter()
+    number_struck = 0
+    witnesses = _Witnesses()
+    deadline = time.monotonic() + 500 + options.messages / 100
     while time.monotonic() < deadline:
-        open_messages, decided = _progress(design)
-        while struck < len(blows) and decided >= every * (struck + 1):
-            victim = chance.randrange(WORKERS)
-            if blows[struck] == "kill":
-                workers[victim].kill()
-                kills += 1
-            else:
-                _freeze(workers[victim])
-                stops += 1
-            struck += 1
-        for shard, process in enumerate(workers):
-            if process.poll() is not None:
-                workers[shard] = _spawn(design, shard)
-        if not open_messages:
+        progress = _progress(design)
+        due = min(len(blows), int(progress.decided / every))
+        for blow in blows[number_struck:due]:
+            _strike(senders, blow, chance)
+            struck[blow] += 1
+        number_struck = max(number_struck, due)
+        if not progress.open:
             break
-        is_late = open_messages < 500 and struck == len(blows) and time.monotonic() > next_witness
-        if design == "ours" and is_late and witness_days < WITNESS_DAYS:
-            # The next day's messages: what the provider's register shows of them proves what it does not show.
-            time.sleep(SETTLE_AFTER_SECONDS + LEASE_SECONDS)
-            witness_days += 1
-            _plan(DAY + timedelta(days=witness_days))
-            next_witness = time.monotonic() + 10
-        time.sleep(0.05)
-    return kills, stops
+        if design == "ours":
+            struck["resume"] += _resume_what_the_breaker_paused()
+            if not progress.queued:
+                witnesses.come()
+        senders.replace_dead()
+        time.sleep(LOOK_EVERY_SECONDS)
+    return struck
 
 
-def _freeze(process: subprocess.Popen[bytes]) -> None:
-    """Stop a worker for longer than its lease, then let it go on as if nothing had happened."""
-    process.send_signal(signal.SIGSTOP)
-    pid = process.pid
-    code = f"import os,time;time.sleep({STOP_SECONDS});os.kill({pid},18)"
-    subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+def _strike(senders: Senders, blow: str, chance: random.Random) -> None:
+    if blow == "restart":
+        _restart_postgres()
+        return
+    victim = chance.randrange(len(senders))
+    if blow == "kill":
+        senders.kill(victim)
+    else:
+        senders.freeze(victim, STOP_SECONDS)
+    time.sleep(chance.random() * LOOK_EVERY_SECONDS / 4)
+    senders.replace_dead()
 
 
-def _progress(design: str) -> tuple[int, int]:
-    """How many messages are still open, and how many are decided."""
-    if design != "ours":
-        return naive_designs.progress(design)
-    found = _query("progress.sql")[0]
-    return found[0], found[1]
+def _restart_postgres() -> None:
+    """End Postgres as `pg_ctl stop --mode=immediate` does, and start it again: it recovers from its log."""
+    from lifecycle import embedded_postgres, processes
+
+    pid = embedded_postgres.pid()
+    assert pid
+    os.kill(pid, signal.SIGQUIT)
+    processes.wait_until(lambda: embedded_postgres.pid() != pid, timeout=30, interval=0.01)
+    embedded_postgres.ensure_running()
 
 
-def _count(design: str, messages: int, kills: int, stops: int, seconds: float, url: str) -> Outcome:
+def _resume_what_the_breaker_paused() -> int:
+    """What a person does when a channel was paused for nothing: on a busy machine many answers may come too late."""
+    from lifecycle import controls
+
+    paused = controls.paused()
+    for scope in paused:
+        controls.set_state(scope, "open", "the provider is the sandbox, and it is well")
+    return len(paused)
+
+
+class _Witnesses:
+    """The messages of the next days: once the queue of the measured day is empty, one day after the other comes."""
+
+    def __init__(self) -> None:
+        self._days = iter(range(1, WITNESS_DAYS + 1))
+        self._next_at = 0.0
+
+    def come(self) -> None:
+        """Plan one more day, unless one came just now."""
+        if time.monotonic() < self._next_at:
+            return
+        day = next(self._days, None)
+        if day is not None:
+            _plan(DAY + timedelta(days=day))
+        self._next_at = time.monotonic() + WITNESS_EVERY_SECONDS
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many messages are not decided yet, how many of these wait to be sent, and how many are decided."""
+
+    open: int
+    queued: int
+    decided: int
+
+
+def _progress(design: str) -> Progress:
+    return Progress(*rows("progress.sql" if design == "ours" else "naive_progress.sql")[0])
+
+
+def _counted(outcome: Outcome, url: str) -> Outcome:
+    """What the sandbox delivered, beside what there was to deliver."""
     deliveries: dict[str, int] = json.loads(_call("GET", f"{url}/deliveries.json"))
-    ids = {str(row[0]) for row in _query("ids.sql")} if design == "ours" else naive_designs.ids()
-    unsettled = _progress(design)[0] if design == "ours" else 0
-    duplicates = sum(count > 1 for message, count in deliveries.items() if message in ids)
-    lost = sum(message not in deliveries for message in ids)
-    return Outcome(
-        naive_designs.TITLES.get(design, "ours: claim, fence, evidence"),
-        len(ids),
-        kills,
-        stops,
-        duplicates,
-        lost,
-        unsettled,
-        seconds,
-    )
-
-
-def _query(name: str) -> list[Any]:
-    from lifecycle import database
-
-    with database.transaction() as connection:
-        return database.driver(connection).execute((Path(__file__).parent / "sql" / name).read_bytes()).fetchall()
+    is_ours = outcome.design == "ours"
+    ids = {str(row[0]) for row in rows("ids.sql" if is_ours else "naive_ids.sql")}
+    outcome.messages = len(ids)
+    outcome.duplicates = sum(count > 1 for message, count in deliveries.items() if message in ids)
+    outcome.lost = sum(message not in deliveries for message in ids)
+    outcome.unsettled = _progress("ours").open if is_ours else 0
+    outcome.reconciled = rows("reconciled.sql")[0][0] if is_ours else 0
+    struck = json.loads(_call("GET", f"{url}/faults"))["faults"]
+    outcome.faults = {one["fault"]: one["struck"] for one in struck}
+    return outcome
 
 
 def _call(method: str, url: str, body: object = None) -> bytes:
@@ -257,47 +299,40 @@ def _call(method: str, url: str, body: object = None) -> bytes:
         return answer.read()
 
 
-# --- a worker ---------------------------------------------------------------------------------------------------------
+# --- a sender ---------------------------------------------------------------------------------------------------------
 
 
-def worker(design: str, shard: int) -> None:
-    """Send until killed."""
-    from lifecycle import links, stack
+def send_for_ever(design: str) -> None:
+    """What a sender does until it is ended."""
+    from lifecycle import delivery, evidence, links, outbox, stack, stages
     from lifecycle.channels.accounts import sandbox_accounts
     from lifecycle.channels.twilio_sms import TwilioSms
 
     account = sandbox_accounts(stack.sandbox_url()).twilio
     channel = TwilioSms(account, timeout_seconds=TIMEOUT_SECONDS, status_callback=f"{links.base_url()}/twilio/status")
     if design != "ours":
-        naive_designs.work(design, channel)
-        return
-    from lifecycle import delivery, evidence, outbox, stages
-    from lifecycle.errors import LifecycleError
-
+        for_ever(lambda: naive_designs.send(design, channel))
     outbox.LEASE_SECONDS = LEASE_SECONDS
     delivery.SLOWEST_ANSWER_SECONDS = SLOWEST_ANSWER_SECONDS
     evidence.SETTLE_AFTER_SECONDS = SETTLE_AFTER_SECONDS
-    context, step = _context(DAY + timedelta(days=WITNESS_DAYS)), _step()
-    while True:
-        try:
-            sent = stages.send(context, step, channel)
-        except LifecycleError:
-            sent = {}
-        if not sent:
-            time.sleep(0.2)
+    context, step = _context(DAY + timedelta(days=WITNESS_DAYS)), _journey().steps[0]
+    for_ever(lambda: stages.send(context, step, channel))
 
 
 def _print(outcomes: list[Outcome]) -> None:
-    write = sys.stdout.write
-    write(
-        f"{'design':<44} {'messages':>8} {'kills':>6} {'stops':>6} {'2+':>6} {'never':>6} {'unsettled':>10} {'seconds':>8}\n"
+    print(
+        f"{'design':<44} {'messages':>8} {'kill/stop':>10} {'faults':>7} {'reconciled':>11} "
+        f"{'2+':>6} {'never':>6} {'unsettled':>10} {'seconds':>8}"
     )
     for outcome in outcomes:
-        write(outcome.line() + "\n")
+        print(outcome.line())
     ours = outcomes[0]
-    write(
-        f"chaos: messages={ours.messages} kills={ours.kills} stops={ours.stops} duplicates={ours.duplicates} "
-        f"lost={ours.lost} unsettled={ours.unsettled} seconds={ours.seconds:.0f}\n"
+    print("faults:", ", ".join(f"{name} {count}" for name, count in ours.faults.items()))
+    if ours.blows["resume"]:
+        print(f"the breaker paused the channel {ours.blows['resume']} times, and it was resumed")
+    print(
+        f"chaos: messages={ours.messages} kills={ours.blows['kill']} stops={ours.blows['stop']} "
+        f"duplicates={ours.duplicates} lost={ours.lost} unsettled={ours.unsettled} seconds={ours.seconds:.0f}"
     )
 
 

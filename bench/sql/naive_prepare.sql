@@ -12,4 +12,5 @@ select customers.phone
 from imported.customers as customers
 inner join imported.orders as orders on customers.customer_id = orders.customer_id
 where orders.ordered_at < '2026-03-02'
-order by customers.customer_id;
+order by customers.customer_id
+limit {messages};

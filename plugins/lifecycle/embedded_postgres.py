@@ -74,6 +74,12 @@ def is_running() -> bool:
     return server is not None and _pid(server.data) is not None
 
 
+def pid() -> int | None:
+    """The process id of the running server; None when it does not run."""
+    server = _remembered()
+    return _pid(server.data) if server else None
+
+
 def stop() -> bool:
     """End the server, closing its connections; False when it did not run."""
     server = _remembered()

@@ -7,9 +7,12 @@ variable when it is called, so a test or a child process can set it first.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from lifecycle.errors import LifecycleError
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 SETTINGS: dict[str, str] = {
     "LIFECYCLE_HOME": "Folder for state: embedded Postgres, sandbox, logs, secret key. Default: .lifecycle/ in the project.",
@@ -47,13 +50,23 @@ def _parts(text: str) -> tuple[str, ...]:
 def project_root() -> Path:
     """The folder that holds `dags/`, `include/` and `plugins/`."""
     chosen = _read("LIFECYCLE_PROJECT")
-    return Path(chosen).resolve() if chosen else Path(__file__).resolve().parents[2]
+    return _folder(chosen) if chosen else _CHECKOUT
 
 
 def home() -> Path:
     """The folder the product keeps its state in; nothing is written outside it."""
     chosen = _read("LIFECYCLE_HOME")
-    return Path(chosen).expanduser().resolve() if chosen else project_root() / ".lifecycle"
+    return _folder(chosen) if chosen else project_root() / ".lifecycle"
+
+
+def _folder(chosen: str) -> Path:
+    return _resolved(Path.cwd(), chosen)
+
+
+@lru_cache(maxsize=8)
+def _resolved(base: Path, chosen: str) -> Path:
+    """Remembered: it asks the disk about every folder above, and every link of every message needs to know its home."""
+    return (base / Path(chosen).expanduser()).resolve()
 
 
 def sql_folder() -> Path:
