@@ -82,11 +82,14 @@ def measured(postgres: int) -> Iterator[Usage]:
 
 def processor_seconds(pid: int) -> float:
     """What a process and its children have used, also those that ended."""
-    own = _stat(pid)
-    children = [_stat(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    # Fields of /proc/PID/stat from the state on: 1 parent, 11 to 14 user and system time, own and of ended children.
-    alive = sum(_ticks(child[11:13]) for child in children if child and int(child[1]) == pid)
-    return (_ticks(own[11:15]) + alive) / _TICKS
+    while True:
+        own = _stat(pid)[11:15]
+        children = [_stat(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()]
+        # Fields of /proc/PID/stat from the state on: 1 parent, 11 to 14 user and system time, own and of ended children.
+        alive = sum(_ticks(child[11:13]) for child in children if child and int(child[1]) == pid)
+        # A child that ended between the two readings would be missing from both.
+        if _stat(pid)[13:15] == own[2:]:
+            return (_ticks(own) + alive) / _TICKS
 
 
 def _stat(pid: int) -> list[str]:

@@ -125,7 +125,7 @@ def _twilio(sink: str, *, threads: int) -> Callable[[str, str], object]:
         def request(self, method: str, url: str, *rest: Any, **options: Any) -> Any:
             return super().request(method, url.replace("https://api.twilio.com", sink, 1), *rest, **options)
 
-    http = Redirected()
+    http: Any = Redirected()
     # Without it the SDK's session opens a new connection for every thread beyond the tenth.
     http.session.mount("http://", HTTPAdapter(pool_maxsize=threads))
     client = Client("AC" + "0" * 32, "sandbox-not-a-real-token", http_client=http)
