@@ -298,12 +298,17 @@ def check(journey: str | None) -> None:
 @click.option("--from", "first", type=Day(), help="First run day. Default: 30 days ago.")
 @click.option("--to", "last", type=Day(), help="Last run day. Default: today.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
-def report(journey: str, first: date | None, last: date | None, form: str) -> None:
-    """Show per run day how many were due, sent, skipped by reason, and converted."""
+@click.option("--problems", "only_problems", is_flag=True, help="Only what waits for a person, of all journeys.")
+def report(journey: str, first: date | None, last: date | None, form: str, only_problems: bool) -> None:
+    """Show per run day how many were due, sent, skipped by reason, and converted; and what waits for a person."""
     from datetime import timedelta
 
     from lifecycle import controls, journeys, reports
 
+    problems = reports.problems()
+    if only_problems:
+        _show(list(reports.Problem._fields), problems, form)
+        return
     paused = controls.paused()
     if paused:
         click.echo(f"paused: {', '.join(paused)}; open again with: lifecycle resume", err=True)
@@ -312,6 +317,10 @@ def report(journey: str, first: date | None, last: date | None, form: str) -> No
     days = reports.per_day(journey, first or last - timedelta(days=30), last)
     columns = ["run_day", "due", "sent", "skipped", "waiting", "failed", "unknown", "converted"]
     _show(columns, (_report_row(day) for day in days), form)
+    for problem in problems:
+        since = f"{problem.since:%Y-%m-%d %H:%M %Z}"
+        waits = f"{problem.problem}: {problem.where}, {problem.messages} messages, since {since} ({problem.why})"
+        click.echo(f"{waits}; see: {problem.look_at}", err=True)
 
 
 def _report_row(day: Any) -> list[Any]:

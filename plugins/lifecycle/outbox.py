@@ -88,7 +88,7 @@ def claim(
         journey=journey.name,
         step=step.name,
         channel=step.message.channel,
-        **_ids_of_shard(shard, shards),
+        **ids_of_shard(shard, shards),
         chunk=chunk,
         lease_seconds=LEASE_SECONDS,
         cap_messages=cap_messages,
@@ -103,12 +103,12 @@ def waiting(connection: Connection, journey: Journey, step: Step, *, shard: int,
         "engine/outbox/waiting.sql",
         journey=journey.name,
         step=step.name,
-        **_ids_of_shard(shard, shards),
+        **ids_of_shard(shard, shards),
     )
     return found[0]
 
 
-def _ids_of_shard(shard: int, shards: int) -> dict[str, UUID]:
+def ids_of_shard(shard: int, shards: int) -> dict[str, UUID]:
     """The first and the last message id of a shard; ids are digests, so that equal ranges hold equally many people."""
     first, after = (number * 2**128 // shards for number in (shard, shard + 1))
     return {"first_id": UUID(int=first), "last_id": UUID(int=after - 1)}

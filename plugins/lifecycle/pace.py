@@ -11,7 +11,7 @@ import threading
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from lifecycle import database, settings
+from lifecycle import database, outbox, settings
 from lifecycle.channels import Receipt
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def take_turns(context: RunContext, step: Step, *, shard: int, shards: int, most
             sender=settings.sender_phone(),
             journey=context.journey.name,
             step=step.name,
-            shard=shard,
-            shards=shards,
+            **outbox.ids_of_shard(shard, shards),
             most=max(1, min(most, int(per_second * within_seconds))),
             seconds_each=1 / per_second,
         )

@@ -1,10 +1,11 @@
-"""Reports: what became of everybody who was due, per day."""
+"""Reports: what became of everybody who was due, per day; and what waits for a person."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
+from typing import NamedTuple
 
 from lifecycle import database
 
@@ -49,6 +50,34 @@ def per_day(journey: str, first: date, last: date) -> list[DayReport]:
         for row in database.rows(connection, "engine/reports/conversions_per_day.sql", **span):
             days[row.run_day].converted = row.people
     return list(days.values())
+
+
+class Problem(NamedTuple):
+    """Something that waits for a person: what, where (a scope or `journey/step`), how many messages, what to do."""
+
+    problem: str
+    where: str
+    messages: int
+    since: datetime
+    why: str
+    look_at: str
+
+
+_LOOK_AT = {
+    "paused": "lifecycle resume {where}",
+    "queued": "docs/runbooks/messages-wait.md",
+    "sending": "docs/runbooks/messages-wait.md",
+    "uncertain": "docs/runbooks/uncertain-messages.md",
+    "unconfirmed": "docs/runbooks/uncertain-messages.md",
+}
+
+
+def problems() -> list[Problem]:
+    """What waits for a person, of all journeys: what is paused, stuck, uncertain, and lately given up as unconfirmed."""
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        found = database.rows(connection, "engine/reports/problems.sql")
+    return [Problem(*row, look_at=_LOOK_AT[row.problem].format(where=row.place)) for row in found]
 
 
 def _count(day: DayReport, outcome: str, reason: str, people: int) -> None:

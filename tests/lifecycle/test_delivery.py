@@ -489,3 +489,14 @@ def test_the_numbers_of_a_day_add_up(desk: Desk) -> None:
     assert (second.due, second.waiting) == (1, 1)
     for day in (first, second):
         assert day.due == day.sent + day.skipped.total() + day.waiting + day.failed + day.unknown
+
+
+def test_one_poisoned_number_among_many_harms_nobody_else(desk: Desk, sandbox: SandboxClient) -> None:
+    desk.shop.customer("poisoned", phone="+15005550001")
+    for number in range(60):
+        desk.shop.customer(f"more-{number}", phone=f"+336399900{number:02d}")
+    desk.plan()
+    assert desk.send(senders.sandbox_channel(desk.step)) == {"accepted": 63, "rejected": 1}
+    assert desk.states()["poisoned"] == ("rejected", "21211")
+    received = [message["to_address"] for message in sandbox.messages()]
+    assert len(received) == len(set(received)) == 63

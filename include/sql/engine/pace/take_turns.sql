@@ -12,7 +12,7 @@ with ready as (
             and messages.send_state = 'queued'
             and (messages.retry_after is null or messages.retry_after <= now())
             and messages.as_of <= lifecycle.as_of()
-            and mod(abs(hashtext(messages.message_id::text)::bigint), :shards) = :shard
+            and messages.message_id between cast(:first_id as uuid) and cast(:last_id as uuid)
             and not exists (
                 select 1
                 from lifecycle.send_controls as controls
@@ -20,7 +20,7 @@ with ready as (
                     controls.state = 'paused'
                     and controls.scope in ('all', messages.channel, messages.journey)
             )
-        order by messages.message_id
+        order by messages.journey, messages.step, messages.message_id
         limit :most
     ) as messages
 
