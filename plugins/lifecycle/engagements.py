@@ -30,13 +30,24 @@ def find_link(connection: Connection, code: str) -> Row[Any] | None:
     return found[0] if found else None
 
 
-def record_click(connection: Connection, link: Row[Any], *, is_machine: bool) -> None:
-    """Record that a link was opened; a person's click makes the address active again (J-10, H-02)."""
-    record(connection, link, "click", {"link": link.name}, is_machine=is_machine)
+def record_click(
+    connection: Connection, link: Row[Any], *, is_machine: bool, network_hash: bytes | None = None
+) -> None:
+    """Record that a link was opened; a person's click makes the address active again (J-10, H-02).
+
+    Who opens every link of a message at once from one network is taken for a scanner afterwards (migration 8).
+    """
+    record(connection, link, "click", {"link": link.name}, is_machine=is_machine, network_hash=network_hash)
 
 
 def record(
-    connection: Connection, link: Row[Any], kind: str, properties: dict[str, str], *, is_machine: bool = False
+    connection: Connection,
+    link: Row[Any],
+    kind: str,
+    properties: dict[str, str],
+    *,
+    is_machine: bool = False,
+    network_hash: bytes | None = None,
 ) -> None:
     """Record one reaction to the message of a link."""
     kept = {name[:100]: value[:MAX_FIELD_LENGTH] for name, value in list(properties.items())[:MAX_FIELDS]}
@@ -47,6 +58,7 @@ def record(
         kind=kind,
         is_machine=is_machine,
         properties=json.dumps(kept),
+        network_hash=network_hash,
     )
 
 

@@ -53,6 +53,12 @@ def code(message_id: str, name: str) -> str:
     return code_maker()(message_id, name)
 
 
+def keyed_hash(text: str) -> bytes:
+    """A hash that nobody without the key can compute; texts of another purpose start with another word."""
+    key = hashlib.blake2b(_key(settings.secret_key(), settings.home())).digest()
+    return hashlib.blake2b(text.encode(), key=key, digest_size=16).digest()
+
+
 def url(message_id: str, name: str) -> str:
     """The address that goes into the message."""
     return f"{prefix(name, base_url())}{code(message_id, name)}"

@@ -6,7 +6,7 @@ import pytest
 from tests.lifecycle.test_delivery import ACCEPTED, Desk, ScriptedProvider
 from tests.lifecycle.test_delivery import desk as desk
 
-from lifecycle import evidence
+from lifecycle import database, evidence, links, outbox
 from lifecycle.channels import OutgoingSms, Receipt
 from lifecycle.errors import TryAgainError
 
@@ -186,3 +186,26 @@ def test_a_sender_whose_lease_is_nearly_over_hands_nothing_over(
     assert {state for state, _ in desk.states().values()} == {"queued"}
     monkeypatch.undo()
     assert ACCEPTED.outcome == "accepted"
+
+
+def test_a_message_whose_sender_died_is_no_witness(desk: Desk, provider: ProviderWithRegister) -> None:
+    """It was accepted before its sender was given up, so that it says nothing about the time of giving up."""
+    desk.plan()
+    claimed = {row.address: row for row in desk.claim()}
+    ids = [str(row.message_id) for row in claimed.values()]
+    with database.transaction() as connection:
+        links.keep(connection, [links.UsedLink(one, "hello", "shop", links.code(one, "shop")) for one in ids])
+    words = links.code(str(claimed[BEN].message_id), "shop")
+    provider.accepted.append(OutgoingSms(str(claimed[BEN].message_id), BEN, words))
+    desk.execute("update lifecycle.messages set lease_until = now() - interval '1 second' where customer_id <> 'ben'")
+    with database.transaction() as connection:
+        outbox.expire_leases(connection)
+    _let_time_pass(desk, 5)
+    desk.execute("update lifecycle.messages set lease_until = now() - interval '1 second' where customer_id = 'ben'")
+    with database.transaction() as connection:
+        outbox.expire_leases(connection)
+    for _ in range(2):
+        evidence.settle_uncertain(desk.context, desk.step, provider)
+    assert {name: state for name, (state, _) in desk.states().items()} == {
+        "ana": "uncertain", "ben": "accepted", "cleo": "uncertain"
+    }  # fmt: skip

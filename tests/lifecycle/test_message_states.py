@@ -217,7 +217,7 @@ class MessageStates(RuleBasedStateMachine):
         sending = [row for row in taken if row.send_state == "sending"]
         with database.transaction() as connection:
             used = [
-                links.UsedLink(str(row.message_id), "hello", name)
+                links.UsedLink(str(row.message_id), "hello", name, links.code(str(row.message_id), name))
                 for row in sending
                 for name in ("shop", links.UNSUBSCRIBE)
             ]

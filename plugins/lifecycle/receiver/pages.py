@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from lifecycle import engagements, links, opt_outs, rendering, settings
 from lifecycle.errors import LifecycleError
 from lifecycle.receiver.limits import MAX_FORM_BYTES, Limits, Refused
-from lifecycle.receiver.visitors import is_machine
+from lifecycle.receiver.visitors import is_machine, network_of
 from lifecycle.receiver.webhooks import in_transaction
 
 if TYPE_CHECKING:
@@ -45,9 +45,10 @@ class Pages:
     async def open_link(self, request: Request) -> Response:
         """Count who came, and lead on or show the page."""
         machine = is_machine(request.method, request.headers)
+        network = links.keyed_hash(f"network {network_of(request.client.host)}") if request.client else None
 
         def work(connection: Connection, link: Row[Any]) -> Response:
-            engagements.record_click(connection, link, is_machine=machine)
+            engagements.record_click(connection, link, is_machine=machine, network_hash=network)
             if link.target_url:
                 return RedirectResponse(link.target_url, status_code=302, headers=HEADERS)
             return _landing_page(connection, link)

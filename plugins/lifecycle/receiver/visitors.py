@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 
 # Mail gateways, link previews of messengers, crawlers and command line clients say who they are.
@@ -24,3 +25,12 @@ def is_machine(method: str, headers: Mapping[str, str]) -> bool:
         return True
     agent = headers.get("user-agent", "").lower()
     return not agent or any(program in agent for program in _PROGRAMS)
+
+
+def network_of(host: str) -> str:
+    """The network an address belongs to: its first 24 bits, of IPv6 its first 48; what is no address is its own."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))

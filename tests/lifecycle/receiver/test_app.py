@@ -9,14 +9,14 @@ from typing import Any
 import psycopg
 import pytest
 from starlette.testclient import TestClient
-from tests.journey_runner import JourneyRunner, receiver
+from tests.journey_runner import PHONE_BROWSER, JourneyRunner, receiver
 from tests.project_builder import ProjectBuilder
 from tests.shop import Shop
 
 from lifecycle import database, journeys, links, outbox
 from lifecycle.receiver.app import create_app
 from lifecycle.receiver.limits import MAX_FORM_BYTES
-from lifecycle.receiver.visitors import is_machine
+from lifecycle.receiver.visitors import is_machine, network_of
 
 TODAY = datetime.now(timezone.utc).date()
 DAY = TODAY - timedelta(days=1)
@@ -37,6 +37,9 @@ class Visit:
 
     def all(self, query: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(query.encode()).fetchall()
+
+    def execute(self, query: str) -> None:
+        self.connection.execute(query.encode())
 
     def engagements(self) -> list[tuple[Any, ...]]:
         return self.all("select kind, is_machine, properties from lifecycle.engagements order by engagement_id")
@@ -336,3 +339,65 @@ def test_a_tap_on_a_broken_page_still_counts(broken_page: ProjectBuilder, shop: 
         assert "This link leads nowhere" in answer.text
     found = shop.connection.execute("select kind, is_machine from lifecycle.engagements").fetchall()
     assert found == [("click", False)] * 2
+
+
+# --- scanners that look like people ---------------------------------------------------------------------------------------
+
+
+def _from(address: str) -> TestClient:
+    return TestClient(create_app(), headers=PHONE_BROWSER, follow_redirects=False, client=(address, 1))
+
+
+def test_who_opens_every_link_at_once_was_a_scanner_all_along(visit: Visit) -> None:
+    shop_code = visit.keep_link("shop", "https://shop.example/")
+    visit.execute(
+        "insert into lifecycle.suppressions (channel, address_hash, reason, source) select channel, address_hash, "
+        "'sunset', journey from lifecycle.messages"
+    )
+    _from("198.51.100.7").get(f"/l/{visit.codes['survey']}")
+    assert visit.engagements()[-1][1] is False
+    assert not visit.is_suppressed()
+    _from("198.51.100.99").get(f"/l/{shop_code}")
+    assert [is_machine for _, is_machine, _ in visit.engagements()] == [True, True]
+    assert visit.all("select clicked_at from lifecycle.messages") == [(None,)]
+    assert visit.all("select count(*) from shop.clicks") == [(0,)]
+    assert visit.is_suppressed()
+
+
+def test_links_opened_from_two_networks_or_one_after_the_other_are_a_persons(visit: Visit) -> None:
+    shop_code = visit.keep_link("shop", "https://shop.example/")
+    _from("198.51.100.7").get(f"/l/{visit.codes['survey']}")
+    _from("203.0.113.7").get(f"/l/{shop_code}")
+    visit.execute("update lifecycle.engagements set recorded_at = recorded_at - interval '6 seconds'")
+    _from("198.51.100.7").get(f"/l/{shop_code}")
+    assert [is_machine for _, is_machine, _ in visit.engagements()] == [False] * 3
+    assert visit.all("select clicked_at is not null from lifecycle.messages") == [(True,)]
+
+
+def test_a_link_of_the_page_behind_a_message_is_none_of_the_message(visit: Visit) -> None:
+    person = _from("198.51.100.7")
+    person.get(f"/l/{visit.codes['survey']}")
+    on_page = visit.all("select code from lifecycle.links where is_on_page")
+    for (code,) in on_page:
+        person.get(f"/l/{code}")
+    assert on_page
+    assert not any(is_machine for _, is_machine, _ in visit.engagements())
+
+
+@pytest.mark.parametrize(("ago", "channel", "is_machine"), [(1, "email", True), (9, "email", False), (1, "sms", False)])
+def test_an_email_opened_on_delivery_is_opened_by_its_gateway(
+    visit: Visit, ago: int, channel: str, is_machine: bool
+) -> None:
+    visit.execute(
+        f"update lifecycle.messages set channel = '{channel}', delivered_at = now() - interval '{ago} seconds'"
+    )
+    visit.person.get(f"/l/{visit.codes['survey']}")
+    assert visit.engagements()[-1][1] is is_machine
+
+
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [("198.51.100.7", "198.51.100.0/24"), ("2001:db8:1:2::3", "2001:db8:1::/48"), ("testclient", "testclient")],
+)
+def test_a_network_is_told_by_the_first_half_of_an_address(host: str, network: str) -> None:
+    assert network_of(host) == network

@@ -14,6 +14,8 @@ where
     messages.channel = :channel
     and messages.send_state = 'accepted'
     and messages.provider_id is not null
+    -- Only an answer that its own sender read says when it was sent; a lost attempt is dated when it was given up.
+    and attempts.http_status is not null
     and attempts.started_at > :since
 order by attempts.started_at
 limit 1
