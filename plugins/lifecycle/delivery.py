@@ -108,7 +108,7 @@ def _send_chunk(
         breaker.watch(connection, step.message.channel, receipts)
     for answer in answers:
         outcome = answer.outcome if answer.reason != "template_error" else "skipped: template_error"
-        counts[outcome if answer.claimed.message_id in settled else "decided elsewhere"] += 1
+        counts[outcome if str(answer.claimed.message_id) in settled else "decided elsewhere"] += 1
     return counts
 
 
@@ -144,7 +144,7 @@ def _prepare(
             prepared = _prepare_emails(context, step, channel, recipients, last_start)
         else:
             prepared = _prepare_sms(context, step, channel, recipients, last_start, turns)
-        links.keep(connection, sorted(prepared.used))
+        links.keep(connection, prepared.used)
     return prepared
 
 

@@ -170,13 +170,14 @@ def keep(connection: Connection, used: list[UsedLink]) -> None:
     """Store the links that messages use, so that the receiver knows where each code leads."""
     if not used:
         return
-    targets = {(link.journey_name, link.name): None for link in used}
-    targets = {found: target(*found) for found in targets}
+    names = sorted({(link.journey_name, link.name) for link in used})
+    numbers = {found: str(number) for number, found in enumerate(names, start=1)}
     database.run(
         connection,
         "engine/links/keep.sql",
-        codes=[link.code for link in used],
-        message_ids=[link.message_id for link in used],
-        names=[link.name for link in used],
-        target_urls=[targets[link.journey_name, link.name] for link in used],
+        codes=",".join([link.code for link in used]),
+        message_ids=",".join([link.message_id for link in used]),
+        target_numbers=",".join([numbers[link.journey_name, link.name] for link in used]),
+        names=[name for _, name in names],
+        target_urls=[target(journey_name, name) for journey_name, name in names],
     )

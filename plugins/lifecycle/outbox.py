@@ -7,9 +7,8 @@ The only way into it is `plan`, which asks the policy (`include/sql/engine/outbo
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from lifecycle import database, rendering, settings
@@ -114,8 +113,7 @@ def ids_of_shard(shard: int, shards: int) -> dict[str, UUID]:
     return {"first_id": UUID(int=first), "last_id": UUID(int=after - 1)}
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of one attempt: the state the message goes to, why, and what the provider said."""
 
     claimed: Row[Any]
@@ -136,27 +134,36 @@ def unrenderable(claimed: Row[Any], detail: str) -> Answer:
     return Answer(claimed, "skipped", "skipped", "template_error", Receipt("rejected", detail=detail))
 
 
-def settle(connection: Connection, answers: list[Answer], *, provider: str, started_at: datetime) -> set[Any]:
+def settle(connection: Connection, answers: list[Answer], *, provider: str, started_at: datetime) -> set[str]:
     """Record answers in one statement; returns the ids of those that nobody else had decided."""
     if not answers:
         return set()
-    settled = database.rows(
+    numbers: dict[tuple[str, str, str | None, int], int] = {}
+    answer_numbers = [
+        # People who shared a request share the very same receipt.
+        numbers.setdefault((answer.send_state, answer.outcome, answer.reason, id(answer.receipt)), len(numbers))
+        for answer in answers
+    ]
+    different = list(dict(zip(answer_numbers, answers, strict=True)).values())
+    (settled,) = database.rows(
         connection,
         "engine/outbox/settle.sql",
         provider=provider,
         started_at=started_at,
-        message_ids=[answer.claimed.message_id for answer in answers],
-        attempt_ids=[answer.claimed.attempt_id for answer in answers],
-        send_states=[answer.send_state for answer in answers],
-        reasons=[answer.reason for answer in answers],
-        outcomes=[answer.outcome for answer in answers],
-        http_statuses=[answer.receipt.http_status for answer in answers],
-        provider_codes=[answer.receipt.provider_code for answer in answers],
-        provider_ids=[answer.receipt.provider_id for answer in answers],
-        details=[answer.receipt.detail for answer in answers],
-        retry_after_seconds=[_pause(answer) for answer in answers],
+        message_ids=",".join([str(answer.claimed.message_id) for answer in answers]),
+        attempt_ids=",".join([str(answer.claimed.attempt_id) for answer in answers]),
+        answer_numbers=",".join(map(str, answer_numbers)),
+        numbers=list(range(len(different))),
+        send_states=[answer.send_state for answer in different],
+        reasons=[answer.reason for answer in different],
+        outcomes=[answer.outcome for answer in different],
+        http_statuses=[answer.receipt.http_status for answer in different],
+        provider_codes=[answer.receipt.provider_code for answer in different],
+        provider_ids=[answer.receipt.provider_id for answer in different],
+        details=[answer.receipt.detail for answer in different],
+        retry_after_seconds=[_pause(answer) for answer in different],
     )
-    return {row.message_id for row in settled}
+    return set(settled.message_ids.split(",")) if settled.message_ids else set()
 
 
 def _pause(answer: Answer) -> float | None:

@@ -221,7 +221,7 @@ class MessageStates(RuleBasedStateMachine):
                 for row in sending
                 for name in ("shop", links.UNSUBSCRIBE)
             ]
-            links.keep(connection, sorted(used))
+            links.keep(connection, used)
         assert not (self.is_paused and taken)
         for row in sending:
             assert row.customer_id not in self.stopped | self.unsubscribed | self.erased

@@ -1,11 +1,20 @@
--- Records what became of a chunk of attempts. Only the holder of an attempt may: a row that does not come back was
--- decided by somebody else meanwhile.
+-- Records what became of a chunk of attempts. Only the holder of an attempt may: a message that does not come back was
+-- decided by somebody else meanwhile. People who shared a request share an answer, so answers come apart from messages;
+-- lists of ids come as one text each, which is read ten times as fast as an array.
 with answers as (
 
-    select answers.*
-    from unnest(
-        cast(:message_ids as uuid[]),
-        cast(:attempt_ids as uuid[]),
+    select
+        messages.message_id,
+        messages.attempt_id,
+        answers.*
+    from
+        unnest(
+            cast(string_to_array(:message_ids, ',') as uuid[]),
+            cast(string_to_array(:attempt_ids, ',') as uuid[]),
+            cast(string_to_array(:answer_numbers, ',') as integer[])
+        ) as messages (message_id, attempt_id, number)
+    inner join unnest(
+        cast(:numbers as integer[]),
         cast(:send_states as text[]),
         cast(:reasons as text[]),
         cast(:outcomes as text[]),
@@ -15,9 +24,9 @@ with answers as (
         cast(:details as text[]),
         cast(:retry_after_seconds as double precision[])
     ) as answers (
-        message_id, attempt_id, send_state, reason, outcome,
+        number, send_state, reason, outcome,
         http_status, provider_code, provider_id, detail, retry_after_seconds
-    )
+    ) on messages.number = answers.number
 
 ),
 
@@ -37,7 +46,16 @@ settled as (
         messages.message_id = answers.message_id
         and messages.attempt_id = answers.attempt_id
         and messages.send_state = 'sending'
-    returning messages.message_id, messages.channel, messages.address_hash
+    returning
+        messages.message_id,
+        messages.channel,
+        messages.address_hash,
+        answers.attempt_id,
+        answers.outcome,
+        answers.http_status,
+        answers.provider_code,
+        answers.provider_id,
+        answers.detail
 
 ),
 
@@ -48,13 +66,12 @@ refused_for_good as (
     select distinct
         settled.channel,
         settled.address_hash,
-        case when answers.provider_code = '21610' then 'stop' else 'invalid_address' end as reason,
+        case when settled.provider_code = '21610' then 'stop' else 'invalid_address' end as reason,
         :provider as source
     from settled
-    inner join answers on settled.message_id = answers.message_id
     where
-        answers.outcome = 'rejected'
-        and answers.provider_code in ('21610', '21211', '21614')
+        settled.outcome = 'rejected'
+        and settled.provider_code in ('21610', '21211', '21614')
         and settled.address_hash is not null
     on conflict (channel, address_hash, reason) do update
         set lifted_at = null, suppressed_at = now()
@@ -67,17 +84,16 @@ recorded as (
         attempt_id, message_id, started_at, outcome, http_status, provider_code, provider_id, detail
     )
     select
-        answers.attempt_id,
-        answers.message_id,
+        settled.attempt_id,
+        settled.message_id,
         :started_at as started_at,
-        answers.outcome,
-        answers.http_status,
-        answers.provider_code,
-        answers.provider_id,
-        answers.detail
-    from answers
-    inner join settled on answers.message_id = settled.message_id
+        settled.outcome,
+        settled.http_status,
+        settled.provider_code,
+        settled.provider_id,
+        settled.detail
+    from settled
 
 )
 
-select settled.message_id from settled
+select string_agg(cast(settled.message_id as text), ',') as message_ids from settled
