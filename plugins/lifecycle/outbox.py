@@ -77,7 +77,7 @@ def claim(
 ) -> list[Row[Any]]:
     """Take up to `chunk` queued messages; the caller commits before it sends.
 
-    Rows: message_id, attempt_id, customer_id, anchor, as_of, variables, send_state (`sending`, or `skipped` when a
+    Rows: message_id, attempt_id, customer_id, anchor, as_of, variables (JSON), send_state (`sending`, or `skipped` when a
     rule forbids it by now), reason, address, claimed_at (by the clock of Postgres).
     """
     cap_messages, cap_days = settings.frequency_cap(step.message.channel)
@@ -150,8 +150,8 @@ def settle(connection: Connection, answers: list[Answer], *, provider: str, star
         "engine/outbox/settle.sql",
         provider=provider,
         started_at=started_at,
-        message_ids=",".join([str(answer.claimed.message_id) for answer in answers]),
-        attempt_ids=",".join([str(answer.claimed.attempt_id) for answer in answers]),
+        message_ids=",".join([answer.claimed.message_id for answer in answers]),
+        attempt_ids=",".join([answer.claimed.attempt_id for answer in answers]),
         answer_numbers=",".join(map(str, answer_numbers)),
         numbers=list(range(len(different))),
         send_states=[answer.send_state for answer in different],

@@ -34,12 +34,12 @@ class IssuedVoucher:
 class Bearer(NamedTuple):
     """A message that is to carry a voucher, valid from `starts_at` on."""
 
-    message_id: Any
+    message_id: str
     customer_id: str
     starts_at: datetime
 
 
-def issue(connection: Connection, offer: Voucher, bearers: list[Bearer]) -> dict[Any, IssuedVoucher]:
+def issue(connection: Connection, offer: Voucher, bearers: list[Bearer]) -> dict[str, IssuedVoucher]:
     """Issue a voucher for each message, or find the one it already has; by message id."""
     database.run(
         connection,
@@ -54,10 +54,10 @@ def issue(connection: Connection, offer: Voucher, bearers: list[Bearer]) -> dict
     return of_messages(connection, [bearer.message_id for bearer in bearers])
 
 
-def of_messages(connection: Connection, message_ids: list[Any]) -> dict[Any, IssuedVoucher]:
+def of_messages(connection: Connection, message_ids: list[str]) -> dict[str, IssuedVoucher]:
     """The vouchers that messages carry, by message id."""
     found = database.rows(connection, "engine/vouchers/of_messages.sql", message_ids=message_ids)
-    return {row.message_id: IssuedVoucher(row.code, row.percent_off, row.valid_until) for row in found}
+    return {str(row.message_id): IssuedVoucher(row.code, row.percent_off, row.valid_until) for row in found}
 
 
 def new_code() -> str:

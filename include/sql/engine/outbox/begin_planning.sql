@@ -1,9 +1,9 @@
 -- Gives the plan of a step the memory to hold its audience. Postgres knows nothing yet about the size of an audience
--- that was just selected, and would look a million people up one by one; above 20,000 it is told to join them as a set.
+-- that was just selected, and would look a million people up one by one; above 1,000 it is told to join them as a set.
 select
     set_config('work_mem', '64MB', true),
     set_config('jit', 'off', true),
-    set_config('enable_nestloop', case when count(*) > 20000 then 'off' else 'on' end, true)
+    set_config('enable_nestloop', case when count(*) > 1000 then 'off' else 'on' end, true)
 from (
     select 1
     from lifecycle.audiences as audiences
@@ -11,5 +11,5 @@ from (
         audiences.run_id = :run_id
         and audiences.step = :step
     order by audiences.customer_id
-    limit 20001
+    limit 1001
 ) as people

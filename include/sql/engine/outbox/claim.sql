@@ -10,10 +10,10 @@ with candidates as (
         messages.run_day
     from lifecycle.messages as messages
     where
-        messages.journey = :journey
-        and messages.step = :step
+        -- Compared as one, so that Postgres walks the queue, whatever it believes about it, and no longer index.
+        (messages.journey, messages.step, messages.message_id) >= (:journey, :step, cast(:first_id as uuid))
+        and (messages.journey, messages.step, messages.message_id) <= (:journey, :step, cast(:last_id as uuid))
         and messages.send_state = 'queued'
-        and messages.message_id between cast(:first_id as uuid) and cast(:last_id as uuid)
         and (messages.retry_after is null or messages.retry_after <= now())
         -- A run of an earlier day does not know the customers of later ones.
         and messages.as_of <= lifecycle.as_of()
@@ -41,23 +41,35 @@ judged as (
             when contacts.address is null then 'invalid_address'
             when candidates.kind = 'marketing' and not contacts.has_consent then 'no_consent'
             when contacts.is_blocked or (candidates.kind = 'marketing' and contacts.is_suppressed) then 'suppressed'
-            when
-                candidates.kind = 'marketing'
-                and lifecycle.recent_messages(
-                    candidates.customer_id, :channel, candidates.run_day, :cap_days, 'sending'
-                ) >= :cap_messages
-                then 'frequency_cap'
+            when candidates.kind = 'marketing' and recent.messages >= :cap_messages then 'frequency_cap'
         end as reason
     from candidates
     left join lifecycle.contacts as contacts
         on
             candidates.customer_id = contacts.customer_id
             and contacts.channel = :channel
-    left join lifecycle.enrollments as enrollments
-        on
+    left join lateral (
+        -- Looked up by the key, one by one: `limit` keeps Postgres from reading them all.
+        select enrollments.exited_at
+        from lifecycle.enrollments as enrollments
+        where
             enrollments.journey = :journey
-            and candidates.customer_id = enrollments.customer_id
-            and candidates.anchor = enrollments.anchor
+            and enrollments.customer_id = candidates.customer_id
+            and enrollments.anchor = candidates.anchor
+        limit 1
+    ) as enrollments on true
+    cross join lateral (
+        -- The marketing messages the person got, or may be getting right now, in the days of the cap (M-06).
+        select count(*) as messages
+        from lifecycle.messages as earlier
+        where
+            earlier.customer_id = candidates.customer_id
+            and earlier.run_day > candidates.run_day - :cap_days
+            and earlier.run_day <= candidates.run_day
+            and earlier.channel = :channel
+            and earlier.kind = 'marketing'
+            and earlier.send_state in ('sending', 'accepted', 'uncertain', 'unconfirmed')
+    ) as recent
 
 )
 
@@ -74,14 +86,16 @@ set
 from judged
 where
     messages.message_id = judged.message_id
-    and messages.send_state = 'queued'
+    -- Written so that Postgres looks the row up by its key, however few it believes to be queued.
+    and messages.send_state is not distinct from 'queued'
 returning
-    messages.message_id,
-    messages.attempt_id,
+    -- As texts, which is how they are used, thousands at a time.
+    cast(messages.message_id as text) as message_id,
+    cast(messages.attempt_id as text) as attempt_id,
     messages.customer_id,
     messages.anchor,
     messages.as_of,
-    messages.variables,
+    cast(messages.variables as text) as variables,
     messages.send_state,
     messages.reason,
     judged.address,

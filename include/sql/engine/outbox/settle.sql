@@ -45,7 +45,8 @@ settled as (
     where
         messages.message_id = answers.message_id
         and messages.attempt_id = answers.attempt_id
-        and messages.send_state = 'sending'
+        -- Written so that Postgres looks the row up by its key, however few it believes to be in flight.
+        and messages.send_state is not distinct from 'sending'
     returning
         messages.message_id,
         messages.channel,
