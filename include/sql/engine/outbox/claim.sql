@@ -56,6 +56,7 @@ judged as (
             enrollments.journey = :journey
             and enrollments.customer_id = candidates.customer_id
             and enrollments.anchor = candidates.anchor
+        order by enrollments.enrollment_id
         limit 1
     ) as enrollments on true
     cross join lateral (
