@@ -16,8 +16,8 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from lifecycle import breaker, database, factoring, links, outbox, pace, rendering, vouchers
-from lifecycle.channels import EmailBatch, OutgoingSms, Receipt
+from lifecycle import breaker, database, factoring, holds, links, outbox, pace, rendering, vouchers
+from lifecycle.channels import EmailBatch, Hold, OutgoingSms, Receipt
 from lifecycle.errors import LifecycleError, TryAgainError
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ def send(
         turns = _take_turns(context, step, shard=shard, shards=shards)
         # Read before the claim: the lease may only be longer than this side believes.
         last_start = monotonic() + outbox.LEASE_SECONDS - SLOWEST_ANSWER_SECONDS
-        chunk = _claim(context, step, shard=shard, shards=shards, most=turns.messages)
+        chunk, hold = _claim(context, step, channel, shard=shard, shards=shards, most=turns.messages)
         if not chunk:
             break
-        counts += _send_chunk(context, step, channel, chunk, last_start, turns)
+        counts += _send_chunk(context, step, channel, chunk, last_start, turns, hold)
         if counts["retry"]:
             break
     _require_empty_queue(context, step, counts, shard=shard, shards=shards)
@@ -73,10 +73,24 @@ def _take_turns(context: RunContext, step: Step, *, shard: int, shards: int) -> 
     return pace.take_turns(context, step, shard=shard, shards=shards, most=most, within_seconds=within_seconds)
 
 
-def _claim(context: RunContext, step: Step, *, shard: int, shards: int, most: int) -> list[Row[Any]]:
+def _claim(
+    context: RunContext, step: Step, channel: EmailChannel | SmsChannel, *, shard: int, shards: int, most: int
+) -> tuple[list[Row[Any]], Hold | None]:
+    batch_id = _hold_name(context, step, channel, shard=shard, shards=shards)
     with database.transaction() as connection:
         database.set_as_of(connection, context.as_of, context.zone)
-        return outbox.claim(connection, context.journey, step, shard=shard, shards=shards, chunk=most)
+        claimed = outbox.claim(connection, context.journey, step, shard=shard, shards=shards, chunk=most)
+        return claimed, holds.keep(connection, context.journey, step, batch_id, claimed)
+
+
+def _hold_name(context: RunContext, step: Step, channel: Any, *, shard: int, shards: int) -> str:
+    """Under which name the next claim is held, if it is; nobody has to answer for an empty queue."""
+    try:
+        return holds.name_for(context.journey, step, channel)
+    except TryAgainError:
+        if _left(context, step, shard=shard, shards=shards).waiting:
+            raise
+        return ""
 
 
 def _send_chunk(
@@ -86,13 +100,13 @@ def _send_chunk(
     chunk: list[Row[Any]],
     last_start: float,
     turns: pace.Turns,
+    hold: Hold | None,
 ) -> Counter[str]:
     counts: Counter[str] = Counter(f"skipped: {row.reason}" for row in chunk if row.send_state == "skipped")
     # By Postgres' clock: a worker whose own is wrong must not make a witness look later than it was.
     started_at = chunk[0].claimed_at
-    prepared = _prepare(
-        context, step, channel, [row for row in chunk if row.send_state == "sending"], last_start, turns
-    )
+    sending = [row for row in chunk if row.send_state == "sending"]
+    prepared = _prepare(context, step, channel, sending, last_start, turns, hold)
 
     def hand_over(parcel: _Parcel) -> list[Receipt]:
         # A sender that was frozen until its lease is nearly over must not begin: others may have decided by then.
@@ -136,14 +150,20 @@ class _Prepared:
 
 
 def _prepare(
-    context: RunContext, step: Step, channel: Any, claimed: list[Row[Any]], last_start: float, turns: pace.Turns
+    context: RunContext,
+    step: Step,
+    channel: Any,
+    claimed: list[Row[Any]],
+    last_start: float,
+    turns: pace.Turns,
+    hold: Hold | None,
 ) -> _Prepared:
     """Render what was claimed; links and vouchers are stored before anything leaves."""
     with database.transaction() as connection:
         database.set_as_of(connection, context.as_of, context.zone)
         recipients = _recipients(connection, context, step, claimed)
         if step.message.channel == "email":
-            prepared = _prepare_emails(context, step, channel, recipients, last_start)
+            prepared = _prepare_emails(context, step, channel, recipients, last_start, hold)
         else:
             prepared = _prepare_sms(context, step, channel, recipients, last_start, turns)
         links.keep(connection, prepared.used)
@@ -195,6 +215,7 @@ def _prepare_emails(
     channel: EmailChannel,
     recipients: list[tuple[Row[Any], rendering.Recipient]],
     last_start: float,
+    hold: Hold | None,
 ) -> _Prepared:
     """Many people in one request: the words they share once, and each person's own beside them."""
     prepared = _Prepared()
@@ -205,14 +226,14 @@ def _prepare_emails(
         prepared.fail(rows[message_id], why)
     for batch in factored.batches:
         its_rows = [rows[person.message_id] for person in batch.recipients]
-        prepared.parcels.append(_Parcel(its_rows, partial(_send_many, channel, batch, last_start)))
+        prepared.parcels.append(_Parcel(its_rows, partial(_send_many, channel, batch, last_start, hold)))
     prepared.used += factored.used
     return prepared
 
 
-def _send_many(channel: EmailChannel, batch: EmailBatch, last_start: float) -> list[Receipt]:
+def _send_many(channel: EmailChannel, batch: EmailBatch, last_start: float, hold: Hold | None) -> list[Receipt]:
     """A refused batch is halved until the bad address stands alone; all of that has to end before the lease does."""
-    return channel.send_many(batch, within_seconds=last_start + SLOWEST_ANSWER_SECONDS - monotonic())
+    return channel.send_many(batch, within_seconds=last_start + SLOWEST_ANSWER_SECONDS - monotonic(), hold=hold)
 
 
 def _recipients(
@@ -258,10 +279,9 @@ def _require_empty_queue(context: RunContext, step: Step, counts: Counter[str], 
     That holds for whom the provider asked to wait longer than this task's last retry lies back: a send that finds only
     them is not done.
     """
-    with database.transaction() as connection:
-        database.set_as_of(connection, context.as_of, context.zone)
-        left = outbox.waiting(connection, context.journey, step, shard=shard, shards=shards)
-        if left.waiting or counts["uncertain"]:
+    left = _left(context, step, shard=shard, shards=shards)
+    if left.waiting or counts["uncertain"]:
+        with database.transaction() as connection:
             where = f"{context.journey.name}/{step.name}"
             breaker.require_untripped(connection, step.message.channel, left.waiting, where)
     if not counts["retry"] and not left.postponed:
@@ -270,3 +290,9 @@ def _require_empty_queue(context: RunContext, step: Step, counts: Counter[str], 
         f"{left.waiting} messages of {context.journey.name}/{step.name} still wait: {_provider(step)} did not take them",
         hint="They stay queued and nobody is sent twice: run the task again when the provider answers",
     )
+
+
+def _left(context: RunContext, step: Step, *, shard: int, shards: int) -> Row[Any]:
+    with database.transaction() as connection:
+        database.set_as_of(connection, context.as_of, context.zone)
+        return outbox.waiting(connection, context.journey, step, shard=shard, shards=shards)

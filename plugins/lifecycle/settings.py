@@ -32,11 +32,15 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_POSTAL_ADDRESS": "Postal address printed under every marketing email.",
     "LIFECYCLE_SMS_CAP": "Most marketing SMS a person gets in so many days. Default: 4/30.",
     "LIFECYCLE_EMAIL_CAP": "Most marketing emails a person gets in so many days. Default: 12/30.",
+    "LIFECYCLE_EMAIL_HOLD_MINUTES": "How long SendGrid keeps marketing emails back, so that they can be called back. Default: 0.",
     "LIFECYCLE_HOLDOUT_PERCENT": "Share of all customers who get no marketing at all, to measure it. Default: 0.",
     "LIFECYCLE_SMS_PER_SECOND": "Most SMS a second from the sender number: 1 long code, 3 toll-free. Default: no limit.",
     "LIFECYCLE_SMS_PART_CENTS": "Price of one SMS part in cents, for previews. Default: 5.",
     "LIFECYCLE_MMS_CENTS": "Price of one MMS, whatever its length, in cents, for previews. Default: 10.",
 }
+
+# SendGrid cancels until ten minutes before the time; a doubt lasts two minutes, and clocks differ.
+LEAST_HOLD_MINUTES = 15
 
 
 def _read(name: str, default: str = "") -> str:
@@ -176,6 +180,21 @@ def frequency_cap(channel: str) -> tuple[int, int]:
     text = _read("LIFECYCLE_SMS_CAP", "4/30") if channel == "sms" else _read("LIFECYCLE_EMAIL_CAP", "12/30")
     messages, _, days = text.partition("/")
     return _whole_number(name, messages, 10_000), _whole_number(name, days, 3_660)
+
+
+def email_hold_minutes() -> int:
+    """How long SendGrid keeps marketing emails back; 0 sends them at once.
+
+    Raises:
+        LifecycleError: too short to call anything back, or longer than a day.
+    """
+    name = "LIFECYCLE_EMAIL_HOLD_MINUTES"
+    minutes = _whole_number(name, _read("LIFECYCLE_EMAIL_HOLD_MINUTES", "0"), 1440)
+    if 0 < minutes < LEAST_HOLD_MINUTES:
+        raise LifecycleError(
+            f"{name} is {minutes}", hint=f"Give at least {LEAST_HOLD_MINUTES}, better 60, or 0 to hold nothing"
+        )
+    return minutes
 
 
 def holdout_percent() -> int:

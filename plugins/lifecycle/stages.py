@@ -15,6 +15,7 @@ from lifecycle import (
     delivery,
     enrollments,
     evidence,
+    holds,
     outbox,
     rendering,
     runs,
@@ -125,10 +126,21 @@ def plan_step(
 def send(
     context: RunContext, step: Step, channel: EmailChannel | SmsChannel, *, shard: int = 0, shards: int = 1
 ) -> dict[str, int]:
-    """Settle by evidence what earlier tries left uncertain, then send what is queued. Returns counts by outcome."""
+    """Settle what earlier tries left uncertain, then send what is queued. Returns counts by outcome.
+
+    Emails that are held and became doubtful on the way are called back and sent again before it ends.
+    """
+    if isinstance(channel, holds.HoldingChannel):
+        holds.settle(channel)
     if isinstance(channel, evidence.Register):
         evidence.settle_uncertain(context, step, channel)
-    return dict(delivery.send(context, step, channel, shard=shard, shards=shards))
+
+    def send_queue() -> Counter[str]:
+        return delivery.send(context, step, channel, shard=shard, shards=shards)
+
+    return dict(
+        holds.send(context, step, channel, send_queue) if isinstance(channel, holds.HoldingChannel) else send_queue()
+    )
 
 
 def run_all(context: RunContext, channel_for: Callable[[Step], EmailChannel | SmsChannel]) -> dict[str, Any]:

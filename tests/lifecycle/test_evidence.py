@@ -7,7 +7,7 @@ from tests.lifecycle.test_delivery import ACCEPTED, Desk, ScriptedProvider
 from tests.lifecycle.test_delivery import desk as desk
 
 from lifecycle import database, evidence, links, outbox
-from lifecycle.channels import OutgoingSms, Receipt
+from lifecycle.channels import OutgoingSms, Receipt, Sought
 from lifecycle.errors import TryAgainError
 
 UNCERTAIN = Receipt("uncertain", detail="no answer")
@@ -32,11 +32,18 @@ class ProviderWithRegister(ScriptedProvider):
             return UNCERTAIN
         return Receipt("accepted", provider_id=f"SM-{message.message_id}", http_status=201)
 
-    def listed(self, address: str) -> dict[str, str]:
+    def find(self, sought: list[Sought]) -> dict[str, str]:
         if self.is_away:
             raise TryAgainError("away")
-        visible = self.accepted[: len(self.accepted) - self.behind]
-        return {f"SM-{message.message_id}": message.body for message in visible if message.to == address}
+        visible = {message.message_id: message for message in self.accepted[: len(self.accepted) - self.behind]}
+        return {one.message_id: self.id_of(one, visible.get(one.message_id)) for one in sought}
+
+    @staticmethod
+    def id_of(sought: Sought, message: OutgoingSms | None) -> str:
+        if message is None or message.to != sought.address:
+            return ""
+        assert sought.provider_id or all(code in message.body for code in sought.codes)
+        return f"SM-{message.message_id}"
 
     def copies(self, address: str) -> int:
         return sum(message.to == address for message in self.accepted)
@@ -151,9 +158,9 @@ def test_a_decision_made_meanwhile_wins_over_the_evidence(desk: Desk, provider: 
     desk.send(provider)
 
     class MeanwhileDecided(ProviderWithRegister):
-        def listed(self, address: str) -> dict[str, str]:
+        def find(self, sought: list[Sought]) -> dict[str, str]:
             desk.execute("update lifecycle.messages set send_state = 'cancelled' where customer_id = 'ben'")
-            return provider.listed(address)
+            return provider.find(sought)
 
     desk.send(MeanwhileDecided())
     assert desk.states()["ben"] == ("cancelled", None)

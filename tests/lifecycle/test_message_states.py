@@ -36,7 +36,7 @@ from lifecycle import (
     runs,
     stages,
 )
-from lifecycle.channels import OutgoingSms, Receipt
+from lifecycle.channels import OutgoingSms, Receipt, Sought
 from lifecycle.errors import LifecycleError, TryAgainError
 
 FIRST_DAY = date(2026, 3, 1)
@@ -126,6 +126,19 @@ class Provider:
             "refused": Receipt("rejected", http_status=400, provider_code="30003"),
             "asked to wait": Receipt("retry", http_status=429, retry_after_seconds=5),
         }.get(fate, Receipt("uncertain", detail="no answer"))
+
+    def find(self, sought: list[Sought]) -> dict[str, str]:
+        return {
+            one.message_id: next(
+                (
+                    provider_id
+                    for provider_id, code in self.listed(one.address).items()
+                    if provider_id == one.provider_id or code in one.codes
+                ),
+                "",
+            )
+            for one in sought
+        }
 
     def listed(self, address: str) -> dict[str, str]:
         visible = self.accepted[: len(self.accepted) - self.behind]

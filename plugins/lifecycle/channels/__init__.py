@@ -7,7 +7,8 @@ the database; only `delivery` calls it. Provider SDKs are imported inside the ca
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from datetime import datetime
+from typing import Literal, NamedTuple, Protocol
 
 Outcome = Literal["accepted", "rejected", "retry", "uncertain"]
 
@@ -76,6 +77,29 @@ class Receipt:
     retry_after_seconds: float | None = None
 
 
+@dataclass(frozen=True)
+class Sought:
+    """A message to look for among what a provider accepted between two instants.
+
+    It is recognised by the codes of its links, which no other message carries, by our message id where the provider
+    keeps it, or by the provider's own id when that is known.
+    """
+
+    message_id: str
+    address: str
+    since: datetime
+    until: datetime
+    codes: tuple[str, ...] = ()
+    provider_id: str = ""
+
+
+class Hold(NamedTuple):
+    """Under which name a provider keeps emails back, and until when (seconds since 1970)."""
+
+    batch_id: str
+    send_at: int
+
+
 class EmailChannel(Protocol):
     """Anything that can send an email."""
 
@@ -83,8 +107,8 @@ class EmailChannel(Protocol):
         """Hand one email over and say what became of it."""
         ...
 
-    def send_many(self, batch: EmailBatch, *, within_seconds: float = ...) -> list[Receipt]:
-        """Hand a batch over, in time, and say what became of each person, in their order."""
+    def send_many(self, batch: EmailBatch, *, within_seconds: float = ..., hold: Hold | None = None) -> list[Receipt]:
+        """Hand a batch over, in time, to be held if so, and say what became of each person, in their order."""
         ...
 
 

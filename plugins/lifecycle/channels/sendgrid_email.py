@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lifecycle import settings
-from lifecycle.channels import BatchRecipient, EmailBatch, OutgoingEmail, Receipt
+from lifecycle.channels import BatchRecipient, EmailBatch, Hold, OutgoingEmail, Receipt, Sought, sendgrid_logs
 from lifecycle.channels.accounts import SendGridAccount
 from lifecycle.channels.answers import (
     NO_ANSWER,
@@ -37,6 +37,7 @@ ACCEPTED_STATUS = 202
 """The only success: 200 is what SendGrid's own sandbox mode answers, and nothing is sent then."""
 
 CREATED_STATUS = 201
+NOT_FOUND_STATUS = 404
 
 BISECTED = (400, 413)
 """Answers that refuse a whole request for what may be one person's fault."""
@@ -50,8 +51,14 @@ _BATCH_ID = re.compile(r"[\w\-]{1,200}", re.ASCII)
 _PROVIDER_ID = re.compile(r"[\w.\-]{1,200}", re.ASCII)
 _ERROR_FIELD = re.compile(r'"field"\s*:\s*"([a-z_]+(?:\.(?:[a-z_]+|\d+))*)"')
 
+log = logging.getLogger(__name__)
+
 # The SDK prints the API key and the whole message at DEBUG.
 logging.getLogger("python_http_client").setLevel(logging.WARNING)
+
+
+class _NotPermittedError(Exception):
+    """The API key may send and not read."""
 
 
 class SendGridEmail:
@@ -73,21 +80,19 @@ class SendGridEmail:
         self,
         batch: EmailBatch,
         *,
-        batch_id: str = "",
-        send_at: int | None = None,
         within_seconds: float = LONGEST_BATCH_SECONDS,
+        hold: Hold | None = None,
     ) -> list[Receipt]:
         """Hand a batch over as one request and say what became of each person, in their order.
 
         A request that is refused reached nobody. It is halved until whoever made it so is refused alone; whoever was
         taken is not sent again. No further request starts that may take longer than `within_seconds` in all. With
-        `batch_id` and `send_at` (seconds since 1970) SendGrid holds the emails until then, and `cancel_batch` stops
-        them.
+        a `hold` SendGrid keeps the emails back until its time, and `cancel_batch` stops them.
         """
         last_start = time.monotonic() + within_seconds - self._timeout_seconds
 
         def post(people: list[BatchRecipient]) -> Receipt:
-            return self.post(batch_body(batch, people, batch_id=batch_id, send_at=send_at))
+            return self.post(batch_body(batch, people, hold))
 
         return _bisected(post, batch.recipients, last_start)
 
@@ -109,15 +114,69 @@ class SendGridEmail:
             raise TryAgainError(f"SendGrid gave no batch id: {reason}", hint="Nothing was sent; run the task again")
         return found
 
-    def cancel_batch(self, batch_id: str) -> Receipt:
-        """Stop whatever is held under that name: `accepted` when SendGrid says that it is."""
+    def cancel_batch(self, batch_id: str) -> bool | None:
+        """Stop whatever is held under that name, for good; asking again changes nothing.
+
+        Returns whether SendGrid says by now that it is stopped, or None when it does not say. Until ten minutes before
+        the emails' time that is a promise that they are never sent.
+        """
         body = {"batch_id": batch_id, "status": "cancel"}
         answer = self._call(lambda client: client.user.scheduled_sends.post(request_body=body))
+        if not isinstance(answer, Receipt) and answer.status_code == CREATED_STATUS:
+            return True
+        # Refused when it was stopped before, or when too many are stopped: the list tells.
+        return self._is_cancelled(batch_id)
+
+    def _is_cancelled(self, batch_id: str) -> bool | None:
+        answer = self._call(lambda client: client.user.scheduled_sends._(batch_id).get())
+        found = None if isinstance(answer, Receipt) else _json(answer.body)
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            return None
+        return any((one.get("batch_id"), one.get("status")) == (batch_id, "cancel") for one in found)
+
+    def forget_cancelled(self, batch_id: str) -> bool:
+        """Take a stopped batch off SendGrid's short list, after its time: before it, this would let it go."""
+        answer = self._call(lambda client: client.user.scheduled_sends._(batch_id).delete())
+        return not isinstance(answer, Receipt)
+
+    def find(self, sought: list[Sought]) -> dict[str, str]:
+        """Message id -> SendGrid's id of those its Email Logs show, empty for the others; left out: cannot be told.
+
+        Raises:
+            TryAgainError: SendGrid did not answer, or asks to come later.
+        """
+        try:
+            return sendgrid_logs.Look(
+                sought, message_id_key=MESSAGE_ID_KEY, search=self._search, details=self._details
+            ).find()
+        except _NotPermittedError:
+            log.warning("SendGrid does not let this API key read the Email Logs: uncertain emails wait for webhooks")
+            return {}
+
+    def _search(self, query: str) -> list[sendgrid_logs.Entry]:
+        body = {"query": query, "limit": sendgrid_logs.LIMIT}
+        found = self._read(lambda client: client.logs.post(request_body=body))
+        messages = found.get("messages") if found else None
+        if not isinstance(messages, list):
+            raise _logs_away("answer not understood")
+        return [sendgrid_logs.Entry(str(one["sg_message_id"]), str(one["to_email"])) for one in messages]
+
+    def _details(self, sg_message_id: str) -> dict[str, Any] | None:
+        return self._read(lambda client: client.logs._(sg_message_id).get())
+
+    def _read(self, request: Callable[[Any], Any]) -> dict[str, Any] | None:
+        """What the Email Logs answer; None when there is no such email."""
+        answer = self._call(request)
         if isinstance(answer, Receipt):
-            return answer
-        if answer.status_code == CREATED_STATUS:
-            return Receipt("accepted", provider_id=batch_id, http_status=CREATED_STATUS)
-        return _receipt(ODD_ANSWER, answer.status_code)
+            if answer.http_status == NOT_FOUND_STATUS:
+                return None
+            if answer.http_status in (401, 403):
+                raise _NotPermittedError
+            raise _logs_away(answer.detail)
+        found = _json(answer.body)
+        if not isinstance(found, dict):
+            raise _logs_away("answer not understood")
+        return found
 
     def _call(self, request: Callable[[Any], Any]) -> Any:
         """What SendGrid answers to a request, or the receipt of its failure."""
@@ -146,16 +205,11 @@ def mail_body(message: OutgoingEmail) -> dict[str, Any]:
 
 
 def batch_body(
-    batch: EmailBatch,
-    people: list[BatchRecipient] | None = None,
-    *,
-    batch_id: str = "",
-    send_at: int | None = None,
+    batch: EmailBatch, people: list[BatchRecipient] | None = None, hold: Hold | None = None
 ) -> dict[str, Any]:
     """The JSON body of a batch, for all its people or some of them, in their order."""
     chosen = batch.recipients if people is None else people
-    held = {name: value for name, value in (("batch_id", batch_id), ("send_at", send_at)) if value}
-    return _body(batch, [_batched_personalization(person) for person in chosen]) | held
+    return _body(batch, [_batched_personalization(person) for person in chosen]) | (hold._asdict() if hold else {})
 
 
 def _batched_personalization(person: BatchRecipient) -> dict[str, Any]:
@@ -224,12 +278,24 @@ def _is_to_be_divided(receipt: Receipt, people: list[BatchRecipient]) -> bool:
     return receipt.provider_code.partition(".")[0] not in ("from", "template_id", "batch_id", "send_at")
 
 
-def _batch_id(answer: Any) -> str:
+def _json(body: bytes) -> Any:
     try:
-        found = json.loads(answer.body)["batch_id"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _logs_away(why: str) -> TryAgainError:
+    hint = "Nothing was changed: run the task again when the provider answers"
+    return TryAgainError(f"SendGrid did not say which emails it accepted: {why}", hint=hint)
+
+
+def _batch_id(answer: Any) -> str:
+    body = _json(answer.body)
+    found = body.get("batch_id") if isinstance(body, dict) else None
+    if not isinstance(found, str):
         return ""
-    return found if answer.status_code == CREATED_STATUS and _BATCH_ID.fullmatch(str(found)) else ""
+    return found if answer.status_code == CREATED_STATUS and _BATCH_ID.fullmatch(found) else ""
 
 
 def _answered(status: int, headers: Mapping[str, str]) -> Receipt:

@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import requests
 
 from lifecycle import settings
-from lifecycle.channels import OutgoingSms, Receipt
+from lifecycle.channels import OutgoingSms, Receipt, Sought
 from lifecycle.channels.accounts import TWILIO_HOST, TwilioAccount, is_loopback
 from lifecycle.channels.answers import (
     CREDENTIALS_REFUSED,
@@ -101,6 +101,14 @@ class TwilioSms:
                 raise
         return _answered(http.last_answer)
 
+    def find(self, sought: list[Sought]) -> dict[str, str]:
+        """Message id -> SID of those Twilio shows, empty for the others.
+
+        Raises:
+            TryAgainError: Twilio did not answer, or refused to.
+        """
+        return {message.message_id: _sid(message, self.listed(message.address)) for message in sought}
+
     def listed(self, address: str) -> dict[str, str]:
         """The newest messages Twilio accepted for a number: SID -> text.
 
@@ -133,6 +141,13 @@ class TwilioSms:
 
         http = _http_client(self._account.host, self._timeout_seconds)
         return http, Client(self._account.account_sid, self._account.auth_token, http_client=http)
+
+
+def _sid(sought: Sought, listed: dict[str, str]) -> str:
+    """The SID under which a message is listed."""
+    if sought.provider_id:
+        return sought.provider_id if sought.provider_id in listed else ""
+    return next((sid for sid, text in listed.items() if any(code in text for code in sought.codes)), "")
 
 
 def callback_url(base: str, message_id: str) -> str:

@@ -181,7 +181,8 @@ def _events(postbox: Postbox, row: Any, body: dict[str, Any], arguments: dict[st
     """What was told about a message; before anything was, what its state says."""
     told = [json.loads(one["payload"]) for one in postbox.storage.rows("happenings_of_message", number=row["number"])]
     if not told:
-        names = {"scheduled": ["processed"], "cancelled": ["processed"]}.get(row["state"], ["processed", "delivered"])
+        held = {"scheduled": ["processed"], "cancelled": ["processed", "cancel_drop"]}
+        names = held.get(row["state"], ["processed", "delivered"])
         message = _outgoing(row)
         told = [sendgrid_event(name, message, body, row["accepted_at"]) for name in names]
     return [_as_logged(event, arguments) for event in told[:MAX_EVENTS]]

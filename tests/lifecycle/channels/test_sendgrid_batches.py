@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from tests.lifecycle import official_specs
 from tests.lifecycle.servers import http_answer, misbehaving, running_sandbox
 
-from lifecycle.channels import BatchRecipient, EmailBatch, Receipt
+from lifecycle.channels import BatchRecipient, EmailBatch, Hold, Receipt
 from lifecycle.channels.accounts import sandbox_accounts
 from lifecycle.channels.sendgrid_email import SendGridEmail, batch_body
 from lifecycle.errors import TryAgainError
@@ -131,7 +132,7 @@ def test_sendgrids_own_description_takes_what_leaves(empty_sandbox: str) -> None
     if not official_specs.ARE_HERE:
         pytest.skip("the providers' descriptions are not beside this checkout")
     assert official_specs.sendgrid_takes(json.loads(arrived["request"]))
-    assert official_specs.sendgrid_takes(batch_body(batch_of("a@example.com"), batch_id="HkJ5yLYULb7Rj8GK", send_at=9))
+    assert official_specs.sendgrid_takes(batch_body(batch_of("a@example.com"), hold=Hold("HkJ5yLYULb7Rj8GK", 9)))
     assert not official_specs.sendgrid_takes(batch_body(batch_of(BAD)))
 
 
@@ -147,7 +148,7 @@ def test_a_held_batch_carries_its_name_and_time_in_every_part() -> None:
             bodies.append(body)
             return super().post(body)
 
-    Noting({"m1"}).send_many(batch_of(*addresses(2)), batch_id="B1", send_at=1_900_000_000)
+    Noting({"m1"}).send_many(batch_of(*addresses(2)), hold=Hold("B1", 1_900_000_000))
     assert [(body["batch_id"], body["send_at"]) for body in bodies] == [("B1", 1_900_000_000)] * 3
 
 
@@ -255,16 +256,44 @@ def test_without_a_batch_id_nothing_is_held(answer: bytes) -> None:
 
 def test_cancelling_names_the_batch() -> None:
     with misbehaving(http_answer(201, '{"batch_id": "B1", "status": "cancel"}')) as (url, seen):
-        assert channel(url).cancel_batch("B1") == Receipt("accepted", provider_id="B1", http_status=201)
+        assert channel(url).cancel_batch("B1") is True
     assert seen[0].startswith(b"POST /v3/user/scheduled_sends HTTP")
     assert json.loads(seen[0].partition(b"\r\n\r\n")[2]) == {"batch_id": "B1", "status": "cancel"}
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome"),
-    [(http_answer(400, "{}"), "rejected"), (http_answer(503), "uncertain"), (http_answer(204), "uncertain"),
-     (http_answer(429), "retry"), (b"", "uncertain")],
-)  # fmt: skip
-def test_a_cancel_that_was_not_confirmed_is_not_taken_for_one(answer: bytes, outcome: str) -> None:
-    with misbehaving(answer) as (url, _):
-        assert channel(url).cancel_batch("B1").outcome == outcome
+    "answer",
+    [http_answer(400, "{}"), http_answer(503), http_answer(204), http_answer(429), http_answer(200, '{"B1": 1}'), b""],
+)
+def test_a_cancel_that_was_not_confirmed_is_not_taken_for_one(answer: bytes) -> None:
+    with misbehaving(answer) as (url, seen):
+        assert channel(url).cancel_batch("B1") is None
+    assert seen[-1].startswith(b"GET /v3/user/scheduled_sends/B1 HTTP")
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_cancelled"),
+    [
+        ('[{"batch_id": "B1", "status": "cancel"}]', True),
+        ('[{"batch_id": "B1", "status": "pause"}]', False),
+        ('[{"batch_id": "B2", "status": "cancel"}]', False),
+        ("[]", False),
+        ("[1]", None),
+        ("nope", None),
+    ],
+)
+def test_sendgrids_list_says_whether_a_batch_is_cancelled(listed: str, is_cancelled: bool | None) -> None:
+    with misbehaving(http_answer(200, listed)) as (url, _):
+        assert channel(url).cancel_batch("B1") is is_cancelled
+
+
+def test_cancelling_again_changes_nothing(empty_sandbox: str) -> None:
+    sendgrid = channel(empty_sandbox)
+    batch_id = sendgrid.create_batch_id()
+    sendgrid.send_many(batch_of("aiko@example.com"), hold=Hold(batch_id, int(time.time()) + 3600))
+    assert [sendgrid.cancel_batch(batch_id) for _ in range(2)] == [True, True]
+    assert [message["state"] for message in received(empty_sandbox)] == ["scheduled"]
+
+
+def test_a_batch_nobody_knows_is_not_cancelled(empty_sandbox: str) -> None:
+    assert channel(empty_sandbox).cancel_batch("unknown") is None

@@ -25,6 +25,11 @@ attempts as (
     where message_id in (select forgotten.message_id from forgotten)
 ),
 
+held_attempts as (
+    delete from lifecycle.held_attempts
+    where message_id in (select forgotten.message_id from forgotten)
+),
+
 enrollments as (
     delete from lifecycle.enrollments
     where journey = :journey
