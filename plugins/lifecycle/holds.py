@@ -11,7 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from lifecycle import database, evidence, outbox, settings
 from lifecycle.channels import Hold
@@ -53,13 +53,6 @@ class HoldingChannel(Protocol):
     def forget_cancelled(self, batch_id: str) -> bool:
         """Take a stopped name off the provider's list, long after its time."""
         ...
-
-
-class CalledBack(NamedTuple):
-    """What calling back a scope did: messages queued again, and those the provider still holds and will send."""
-
-    queued: int
-    left: int
 
 
 def name_for(journey: Journey, step: Step, channel: Any) -> str:
@@ -135,26 +128,6 @@ def wait_and_settle(context: RunContext, step: Step, channel: HoldingChannel) ->
     time.sleep(wait + 0.05)
     settle(channel)
     return True
-
-
-def call_back_scope(channel: HoldingChannel, scope: str) -> CalledBack:
-    """Call back what is held of `all`, `email` or a journey, the most urgent first; ends when SendGrid refuses."""
-    with database.transaction() as connection:
-        held = database.rows(
-            connection,
-            "engine/holds/in_scope.sql",
-            scope=scope,
-            settle_after_seconds=evidence.SETTLE_AFTER_SECONDS,
-            notice_seconds=NOTICE_SECONDS,
-        )
-    queued = left = 0
-    is_refused = False
-    for row in held:
-        done = None if row.is_under_way or is_refused else _call_back(channel, row.batch_id)
-        is_refused = is_refused or (done is None and not row.is_under_way)
-        queued += done or 0
-        left += row.messages if done is None else 0
-    return CalledBack(queued, left)
 
 
 def _doubtful(journey: Journey | None = None, step: Step | None = None) -> list[Row[Any]]:

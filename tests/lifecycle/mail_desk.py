@@ -21,7 +21,7 @@ from lifecycle.journey import Email, Journey, Step
 
 DAY = date(2026, 3, 31)
 ZONE = "Europe/London"
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 2.5
 
 _SENDER = """
 import os, sys, threading

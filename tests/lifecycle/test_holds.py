@@ -24,10 +24,10 @@ AMBIGUOUS = ("reset_before_accept", "reset_after_accept", "late_answer", "503_no
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop) -> Iterator[MailDesk]:
-    """Three people whose email is held for an hour; a doubt lasts a third of a second instead of a minute."""
+    """Three people whose email is held for an hour; a doubt lasts half a second instead of a minute."""
     monkeypatch.setenv("LIFECYCLE_PROJECT", str(tmp_path / "project"))
     monkeypatch.setenv("LIFECYCLE_EMAIL_HOLD_MINUTES", "60")
-    monkeypatch.setattr(evidence, "SETTLE_AFTER_SECONDS", 0.3)
+    monkeypatch.setattr(evidence, "SETTLE_AFTER_SECONDS", 0.5)
     (tmp_path / "project").mkdir()
     with running_sandbox(tmp_path / "sandbox.sqlite") as url:
         # Nothing is ever found in the list, so that nothing can rest on it.
@@ -62,7 +62,7 @@ def test_the_name_of_a_hold_is_known_before_the_first_byte(desk: MailDesk) -> No
 
 @pytest.mark.parametrize("fault", AMBIGUOUS)
 def test_an_unclear_answer_is_called_back_and_sent_once(desk: MailDesk, fault: str) -> None:
-    desk.faults(fault, delay_ms=1500)
+    desk.faults(fault, delay_ms=3500)
     assert desk.send() == {"uncertain": 3, "accepted": 3}
     assert set(desk.states().values()) == {"accepted"}
     desk.let_hours_pass_at_the_provider()
@@ -83,7 +83,7 @@ def test_an_unclear_answer_is_called_back_and_sent_once(desk: MailDesk, fault: s
 )
 def test_a_sender_may_die_anywhere_and_everybody_gets_one(desk: MailDesk, die_at: str, fault: str | None) -> None:
     if fault:
-        desk.faults(fault, delay_ms=1500)
+        desk.faults(fault, delay_ms=3500)
     desk.send_and_die(die_at)
     assert set(desk.states().values()) == {"uncertain" if die_at == "doubt_noted" else "sending"}
     desk.let_time_pass(minutes=3)
@@ -119,7 +119,7 @@ def test_whoever_was_taken_beside_a_doubt_is_called_back_with_it_and_sent_once(d
 def test_a_late_request_that_sendgrid_would_still_send_is_waited_for(desk: MailDesk) -> None:
     """A request that is under way when its sender gives up lands in the hold before that is cancelled."""
     desk.behaviour(sendgrid_index_lag_seconds=1_000_000, after_cancel="send")
-    desk.faults("late_accept", delay_ms=1200)
+    desk.faults("late_accept", delay_ms=2700)
     desk.send()
     desk.let_hours_pass_at_the_provider()
     assert desk.copies() == EVERYBODY
