@@ -27,6 +27,16 @@ def sendgrid_takes(body: dict[str, Any]) -> bool:
     return _sendgrid().is_valid(body)
 
 
+def email_logs_take(body: dict[str, Any]) -> bool:
+    """Whether SendGrid's description of its Email Logs takes this search."""
+    return _takes("sendgrid_logs", "/v3/logs", body)
+
+
+def scheduled_sends_take(body: dict[str, Any]) -> bool:
+    """Whether SendGrid's description of cancelling takes this body."""
+    return _takes("sendgrid_scheduled_sends", "/v3/user/scheduled_sends", body)
+
+
 def twilio_takes(form: str) -> bool:
     """Whether Twilio's description takes this form body."""
     validator = _twilio()
@@ -54,6 +64,13 @@ def _typed(values: list[str], schema: dict[str, Any]) -> Any:
     if schema.get("type") in {"integer", "number"}:
         return int(values[-1]) if values[-1].lstrip("-").isdigit() else values[-1]
     return values[-1]
+
+
+def _takes(name: str, path: str, body: dict[str, Any]) -> bool:
+    specification = _specification(name)
+    _refuse_unknown_fields(specification)
+    schema = specification["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    return Draft202012Validator({**schema, "components": specification["components"]}).is_valid(body)
 
 
 def _specification(name: str) -> dict[str, Any]:

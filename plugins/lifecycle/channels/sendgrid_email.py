@@ -155,11 +155,11 @@ class SendGridEmail:
 
     def _search(self, query: str) -> list[sendgrid_logs.Entry]:
         body = {"query": query, "limit": sendgrid_logs.LIMIT}
-        found = self._read(lambda client: client.logs.post(request_body=body))
-        messages = found.get("messages") if found else None
-        if not isinstance(messages, list):
-            raise _logs_away("answer not understood")
-        return [sendgrid_logs.Entry(str(one["sg_message_id"]), str(one["to_email"])) for one in messages]
+        found: Any = self._read(lambda client: client.logs.post(request_body=body))
+        try:
+            return [sendgrid_logs.Entry(str(one["sg_message_id"]), str(one["to_email"])) for one in found["messages"]]
+        except (TypeError, KeyError):
+            raise _logs_away("answer not understood") from None
 
     def _details(self, sg_message_id: str) -> dict[str, Any] | None:
         return self._read(lambda client: client.logs._(sg_message_id).get())

@@ -258,7 +258,11 @@ def test_cancelling_names_the_batch() -> None:
     with misbehaving(http_answer(201, '{"batch_id": "B1", "status": "cancel"}')) as (url, seen):
         assert channel(url).cancel_batch("B1") is True
     assert seen[0].startswith(b"POST /v3/user/scheduled_sends HTTP")
-    assert json.loads(seen[0].partition(b"\r\n\r\n")[2]) == {"batch_id": "B1", "status": "cancel"}
+    body = json.loads(seen[0].partition(b"\r\n\r\n")[2])
+    assert body == {"batch_id": "B1", "status": "cancel"}
+    if official_specs.ARE_HERE:
+        assert official_specs.scheduled_sends_take(body)
+        assert not official_specs.scheduled_sends_take({**body, "status": "stop"})
 
 
 @pytest.mark.parametrize(
