@@ -112,7 +112,9 @@ def queue_messages(context: RunContext, step: Step, converted_ids: list[str]) ->
     """Enter new people and plan one message each. Returns counts by outcome."""
     with database.transaction() as connection:
         run_id = runs.enter(connection, context)
-        return dict(plan_step(connection, run_id, context, step, converted_ids))
+        counts = plan_step(connection, run_id, context, step, converted_ids)
+    outbox.refresh_statistics(added_rows=counts.total())
+    return dict(counts)
 
 
 def plan_step(
