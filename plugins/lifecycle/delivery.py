@@ -103,6 +103,7 @@ def _send_chunk(
     hold: Hold | None,
 ) -> Counter[str]:
     counts: Counter[str] = Counter(f"skipped: {row.reason}" for row in chunk if row.send_state == "skipped")
+    counts["deferred"] = sum(row.send_state == "queued" for row in chunk)
     # By Postgres' clock: a worker whose own is wrong must not make a witness look later than it was.
     started_at = chunk[0].claimed_at
     sending = [row for row in chunk if row.send_state == "sending"]

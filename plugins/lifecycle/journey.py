@@ -115,12 +115,24 @@ class Suppress:
 
 @dataclass(frozen=True)
 class Step:
-    """One message to one segment."""
+    """One message to one segment.
+
+    A message that could not be sent within `send_within_hours` of its plan (quiet hours, a provider that asks to wait,
+    a pause) is skipped instead of sent late.
+    """
 
     name: str
     segment: str
     message: Message
     voucher: Voucher | None = None
+    send_within_hours: int = 72
+
+    def __post_init__(self) -> None:
+        """Refuse values that no shop means."""
+        if not _is_whole(self.send_within_hours, 1, 720):
+            raise _declared_wrong(
+                f"Step send_within_hours={self.send_within_hours!r}", "Give a whole number of hours from 1 to 720"
+            )
 
 
 @dataclass(frozen=True)

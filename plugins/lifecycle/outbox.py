@@ -49,6 +49,7 @@ def plan(connection: Connection, run_id: int, journey: Journey, step: Step, conv
         global_holdout_percent=settings.holdout_percent(),
         cap_messages=cap_messages,
         cap_days=cap_days,
+        send_within_hours=step.send_within_hours,
     )
     database.run(connection, "engine/outbox/lose_to.sql", run_id=run_id, journey=journey.name, step=step.name)
     counts = counts_of_step(connection, run_id, step)
@@ -88,10 +89,12 @@ def claim(
 ) -> list[Row[Any]]:
     """Take up to `chunk` queued messages; the caller commits before it sends.
 
-    Rows: message_id, attempt_id, customer_id, anchor, as_of, variables (JSON), send_state (`sending`, or `skipped` when a
-    rule forbids it by now), reason, address, claimed_at (by the clock of Postgres).
+    Rows: message_id, attempt_id, customer_id, anchor, as_of, variables (JSON), send_state (`sending`, `skipped` when a
+    rule forbids it by now, or `queued` while it is night for the person), reason, address, claimed_at (by the clock of
+    Postgres).
     """
     cap_messages, cap_days = settings.frequency_cap(step.message.channel)
+    quiet_from, quiet_until = settings.quiet_hours() or (None, None)
     return database.rows(
         connection,
         "engine/outbox/claim.sql",
@@ -103,6 +106,9 @@ def claim(
         lease_seconds=LEASE_SECONDS,
         cap_messages=cap_messages,
         cap_days=cap_days,
+        quiet_from=quiet_from,
+        quiet_until=quiet_until,
+        hold_minutes=settings.email_hold_minutes() if step.message.channel == "email" else 0,
     )
 
 

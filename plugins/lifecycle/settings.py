@@ -7,6 +7,8 @@ variable when it is called, so a test or a child process can set it first.
 from __future__ import annotations
 
 import os
+import re
+from datetime import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,6 +35,7 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_SMS_CAP": "Most marketing SMS a person gets in so many days. Default: 4/30.",
     "LIFECYCLE_EMAIL_CAP": "Most marketing emails a person gets in so many days. Default: 12/30.",
     "LIFECYCLE_EMAIL_HOLD_MINUTES": "How long SendGrid keeps marketing emails back, so that they can be called back. Default: 0.",
+    "LIFECYCLE_QUIET_HOURS": "When no marketing is sent, on each person's clock. Default: 21:00-08:00 when live, else off.",
     "LIFECYCLE_HOLDOUT_PERCENT": "Share of all customers who get no marketing at all, to measure it. Default: 0.",
     "LIFECYCLE_SMS_PER_SECOND": "Most SMS a second from the sender number: 1 long code, 3 toll-free. Default: no limit.",
     "LIFECYCLE_SMS_PART_CENTS": "Price of one SMS part in cents, for previews. Default: 5.",
@@ -195,6 +198,24 @@ def email_hold_minutes() -> int:
             f"{name} is {minutes}", hint=f"Give at least {LEAST_HOLD_MINUTES}, better 60, or 0 to hold nothing"
         )
     return minutes
+
+
+def quiet_hours() -> tuple[time, time] | None:
+    """From and until when no marketing is sent, on each person's own clock; None when it may go at any hour.
+
+    Raises:
+        LifecycleError: they are no two different times of day.
+    """
+    text = _read("LIFECYCLE_QUIET_HOURS", "21:00-08:00" if is_live() else "off")
+    if text == "off":
+        return None
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", text):
+        raise LifecycleError(f"LIFECYCLE_QUIET_HOURS is {text!r}", hint="Write it as 21:00-08:00, or off")
+    first, last = (time.fromisoformat(part) for part in text.split("-"))
+    if first == last:
+        hint = "Leave an hour in which people may be written to; to stop everything, run: lifecycle pause"
+        raise LifecycleError(f"LIFECYCLE_QUIET_HOURS is {text!r}, which covers the whole day", hint=hint)
+    return first, last
 
 
 def holdout_percent() -> int:

@@ -11,6 +11,7 @@ import pytest
 from tests.lifecycle import mail_desk
 from tests.lifecycle.mail_desk import MailDesk
 from tests.lifecycle.servers import running_sandbox
+from tests.lifecycle.test_quiet_hours import around
 from tests.project_builder import ProjectBuilder
 from tests.shop import Shop
 
@@ -200,6 +201,18 @@ def test_without_the_setting_nothing_is_held(desk: MailDesk, monkeypatch: pytest
     assert desk.send() == {"accepted": 3}
     assert desk.copies() == EVERYBODY
     assert desk.all("batch_id", "holds") == []
+
+
+def test_an_email_that_would_arrive_at_night_waits_until_it_arrives_in_the_morning(
+    desk: MailDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_QUIET_HOURS", around(desk.shop, 0.5, 4, "Europe/Paris"))
+    assert desk.send() == {"deferred": 3}
+    soon = desk.all("send_after - now() between interval '178 minutes' and interval '181 minutes'")
+    assert soon == [(True,)] * 3
+    monkeypatch.setenv("LIFECYCLE_QUIET_HOURS", around(desk.shop, -3, 0.5, "Europe/Paris"))
+    desk.shop.connection.execute("update lifecycle.messages set send_after = now()")
+    assert desk.send() == {"accepted": 3}
 
 
 def test_transactional_emails_are_never_held(desk: MailDesk) -> None:

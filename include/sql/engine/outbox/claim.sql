@@ -1,5 +1,6 @@
 -- Claims queued messages of a step for one sender, and asks every rule again in the same statement: kill switch,
--- conversion, consent, suppression and cap. Committed before any byte leaves (architecture §6, 2).
+-- conversion, consent, suppression, cap and quiet hours. Whoever sleeps stays queued until their morning. Committed
+-- before any byte leaves (architecture §6, 2).
 with candidates as (
 
     select
@@ -7,7 +8,9 @@ with candidates as (
         messages.customer_id,
         messages.anchor,
         messages.kind,
-        messages.run_day
+        messages.run_day,
+        messages.send_after,
+        messages.send_before
     from lifecycle.messages as messages
     where
         -- Compared as one, so that Postgres walks the queue, whatever it believes about it, and no longer index.
@@ -15,6 +18,7 @@ with candidates as (
         and (messages.journey, messages.step, messages.message_id) <= (:journey, :step, cast(:last_id as uuid))
         and messages.send_state = 'queued'
         and (messages.retry_after is null or messages.retry_after <= now())
+        and (messages.send_after is null or messages.send_after <= now())
         -- A run of an earlier day does not know the customers of later ones.
         and messages.as_of <= lifecycle.as_of()
         and not exists (
@@ -42,7 +46,13 @@ judged as (
             when candidates.kind = 'marketing' and not contacts.has_consent then 'no_consent'
             when contacts.is_blocked or (candidates.kind = 'marketing' and contacts.is_suppressed) then 'suppressed'
             when candidates.kind = 'marketing' and recent.messages >= :cap_messages then 'frequency_cap'
-        end as reason
+            when candidates.send_before <= greatest(now(), awake.allowed_at)
+                then case
+                    when candidates.send_after is not null or awake.allowed_at > now() then 'quiet_hours_expired'
+                    else 'stale'
+                end
+        end as reason,
+        case when awake.allowed_at > now() then awake.allowed_at end as send_after
     from candidates
     left join lifecycle.contacts as contacts
         on
@@ -59,34 +69,66 @@ judged as (
         order by enrollments.enrollment_id
         limit 1
     ) as enrollments on true
-    cross join lateral (
-        -- The marketing messages the person got, or may be getting right now, in the days of the cap (M-06).
-        select count(*) as messages
-        from lifecycle.messages as earlier
+    cross join
+        lateral (
+            -- The marketing messages the person got, or may be getting right now, in the days of the cap (M-06).
+            select count(*) as messages
+            from lifecycle.messages as earlier
+            where
+                earlier.customer_id = candidates.customer_id
+                and earlier.run_day > candidates.run_day - :cap_days
+                and earlier.run_day <= candidates.run_day
+                and earlier.channel = :channel
+                and earlier.kind = 'marketing'
+                and earlier.send_state in ('sending', 'accepted', 'uncertain', 'unconfirmed')
+        ) as recent
+    left join lateral (
+        -- The person's clock is looked up only where there are quiet hours; what is held arrives so much later.
+        select
+            lifecycle.next_allowed(
+                now() + make_interval(mins => :hold_minutes),
+                lifecycle.zone_of(customers.timezone, customers.phone, current_setting('timezone')),
+                cast(:quiet_from as time),
+                cast(:quiet_until as time)
+            ) - make_interval(mins => :hold_minutes) as allowed_at
+        from shop.customers as customers
         where
-            earlier.customer_id = candidates.customer_id
-            and earlier.run_day > candidates.run_day - :cap_days
-            and earlier.run_day <= candidates.run_day
-            and earlier.channel = :channel
-            and earlier.kind = 'marketing'
-            and earlier.send_state in ('sending', 'accepted', 'uncertain', 'unconfirmed')
-    ) as recent
+            cast(:quiet_from as time) is not null
+            and candidates.kind = 'marketing'
+            and customers.customer_id = candidates.customer_id
+        order by customers.customer_id
+        limit 1
+    ) as awake on true
+
+),
+
+verdicts as (
+
+    select
+        judged.*,
+        case
+            when judged.reason is not null then 'skipped'
+            when judged.send_after is not null then 'queued'
+            else 'sending'
+        end as send_state
+    from judged
 
 )
 
 update lifecycle.messages as messages
 set
-    send_state = case when judged.reason is null then 'sending' else 'skipped' end,
-    reason = judged.reason,
+    send_state = verdicts.send_state,
+    reason = verdicts.reason,
     -- The address may have changed since the plan; a refusal has to find the one the message went to.
-    address_hash = coalesce(judged.address_hash, messages.address_hash),
-    attempt_id = gen_random_uuid(),
-    attempt_count = messages.attempt_count + 1,
-    lease_until = case when judged.reason is null then now() + make_interval(secs => :lease_seconds) end,
-    settled_at = case when judged.reason is not null then now() end
-from judged
+    address_hash = coalesce(verdicts.address_hash, messages.address_hash),
+    send_after = coalesce(verdicts.send_after, messages.send_after),
+    attempt_id = case when verdicts.send_state = 'queued' then messages.attempt_id else gen_random_uuid() end,
+    attempt_count = messages.attempt_count + case when verdicts.send_state = 'queued' then 0 else 1 end,
+    lease_until = case when verdicts.send_state = 'sending' then now() + make_interval(secs => :lease_seconds) end,
+    settled_at = case when verdicts.send_state = 'skipped' then now() end
+from verdicts
 where
-    messages.message_id = judged.message_id
+    messages.message_id = verdicts.message_id
     -- Written so that Postgres looks the row up by its key, however few it believes to be queued.
     and messages.send_state is not distinct from 'queued'
 returning
@@ -99,5 +141,5 @@ returning
     cast(messages.variables as text) as variables,
     messages.send_state,
     messages.reason,
-    judged.address,
+    verdicts.address,
     now() as claimed_at

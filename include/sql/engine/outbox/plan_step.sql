@@ -214,7 +214,7 @@ decided as (
 
 insert into lifecycle.messages (
     run_id, journey, step, customer_id, anchor, as_of, run_day, kind, priority,
-    channel, template, template_sha, address_hash, variables, send_state, reason
+    channel, template, template_sha, address_hash, variables, send_before, send_state, reason
 )
 select
     :run_id as run_id,
@@ -231,6 +231,7 @@ select
     :template_sha as template_sha,
     planned.address_hash,
     planned.variables,
+    now() + make_interval(hours => :send_within_hours) as send_before,
     case when planned.final_reason is null then 'queued' else 'skipped' end as send_state,
     planned.final_reason as reason
 from decided as planned

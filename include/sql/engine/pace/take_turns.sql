@@ -11,6 +11,7 @@ with ready as (
             and messages.step = :step
             and messages.send_state = 'queued'
             and (messages.retry_after is null or messages.retry_after <= now())
+            and (messages.send_after is null or messages.send_after <= now())
             and messages.as_of <= lifecycle.as_of()
             and messages.message_id between cast(:first_id as uuid) and cast(:last_id as uuid)
             and not exists (

@@ -38,6 +38,7 @@ where
         messages.send_state = 'queued'
         and messages.planned_at < now() - interval '1 day'
         and (messages.retry_after is null or messages.retry_after < now())
+        and (messages.send_after is null or messages.send_after < now())
     )
     or (messages.send_state = 'sending' and messages.lease_until < now())
     or messages.send_state = 'uncertain'
