@@ -1,8 +1,9 @@
 """Kills and freezes senders at random, lets the provider misbehave, and counts what arrived: nobody twice, nobody lost.
 
 `python -m bench.chaos` sends 100,000 SMS of the reactivation ladder through the real Twilio SDK into the counting
-sandbox, and smaller numbers with the three designs that most tools use. Its last line is for machines. Everything lives
-in a folder of its own and is gone afterwards.
+sandbox, and smaller numbers with the three designs that most tools use. `--channel email` sends a letter through
+SendGrid's SDK instead, and `--hold` holds it. Its last line is for machines. Everything lives in a folder of its own and
+is gone afterwards.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from bench import naive_designs
+from bench import naive_designs, project
 from bench.senders import Senders, for_ever
 from bench.statements import execute, rows
 
@@ -34,6 +35,10 @@ ZONE = "Europe/London"
 FAULTS = ("reset_before_accept", "reset_after_accept", "late_answer", "503_not_accepted", "503_accepted", "429")
 # A tenth or so of the real times, so that leases end while the test runs; their order is what matters.
 LEASE_SECONDS, SLOWEST_ANSWER_SECONDS, TIMEOUT_SECONDS, SETTLE_AFTER_SECONDS = 6.0, 3.0, 2.0, 4.0
+# A held email leaves after one minute instead of an hour; SendGrid's ten minutes of notice are nine seconds.
+HOLD_MINUTES, NOTICE_SECONDS, CANCEL_NOTICE_SECONDS, FORGET_AFTER_SECONDS = 1, 10.0, 9.0, 5.0
+# Small claims, so that there are many to be struck.
+EMAILS_A_CLAIM = 40
 # Longer than a lease. A sender that wakes after more than the slowest answer and the settling together (80 seconds in
 # earnest, 7 here), and was about to write its request, would be too late to be seen: only held mail survives that.
 STOP_SECONDS = 6.5
@@ -42,6 +47,11 @@ LOOK_EVERY_SECONDS = 0.5
 # The days after the measured one bring a few messages each: what the provider's register shows of them proves what it
 # does not show.
 WITNESS_DAYS, WITNESSES_A_DAY, WITNESS_EVERY_SECONDS = 90, 10, 2.0
+OURS = {
+    "ours": "ours: claim, fence, evidence",
+    "ours email": "ours, email: claim, fence, evidence",
+    "ours held email": "ours, email: claim, fence, hold",
+}
 # So many tell the other designs from ours; more would only take longer.
 MOST_COMPARED = 20_000
 
@@ -64,7 +74,7 @@ class Outcome:
         """One row of the table."""
         blows = "/".join(str(self.blows[blow]) for blow in ("kill", "stop", "restart"))
         return (
-            f"{naive_designs.TITLES.get(self.design, 'ours: claim, fence, evidence'):<44} {self.messages:>8,} {blows:>18} {sum(self.faults.values()):>7,} "
+            f"{(OURS | naive_designs.TITLES)[self.design]:<44} {self.messages:>8,} {blows:>18} {sum(self.faults.values()):>7,} "
             f"{self.reconciled:>11,} {self.duplicates:>6,} {self.lost:>6,} {self.unsettled:>10,} {self.seconds:>8.0f}"
         )
 
@@ -72,15 +82,18 @@ class Outcome:
 def main() -> None:
     """Run ours and the others, print the table and the line for machines."""
     options = _options()
+    # Whoever ends this run means Postgres, the sandbox and the senders too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="lifecycle-chaos-") as folder:
+        project.build(Path(folder) / "project")
         os.environ.update(_environment(Path(folder)))
         from lifecycle import embedded_postgres, stack
 
         # Out of the way of a demo, which may start at the same moment.
         stack.SANDBOX_PORT, embedded_postgres.PREFERRED_PORT = 8525, 54820
         try:
-            outcomes = [_measured("ours", options)]
-            if options.compare:
+            outcomes = [_measured(_ours(options), options)]
+            if options.compare and options.channel == "sms":
                 outcomes += [_measured(design, _smaller(options)) for design in naive_designs.DESIGNS]
         finally:
             stack.stop_all()
@@ -99,11 +112,22 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--restarts", type=int, default=0, help="immediate restarts of Postgres")
     parser.add_argument("--fault-rate", type=float, default=0.001, help="of each of the six faults")
     parser.add_argument(
-        "--lookup-lag", type=float, default=0, help="seconds until the provider's register shows an SMS"
+        "--lookup-lag", type=float, default=0, help="seconds until the provider's register shows a message"
     )
+    parser.add_argument("--channel", choices=["sms", "email"], default="sms")
+    parser.add_argument("--hold", action="store_true", help="hold the emails, so that they can be called back")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-compare", dest="compare", action="store_false", help="only ours")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.hold and options.channel == "sms":
+        parser.error("--hold is for --channel email: nobody holds an SMS")
+    return options
+
+
+def _ours(options: argparse.Namespace) -> str:
+    if options.channel == "sms":
+        return "ours"
+    return "ours held email" if options.hold else "ours email"
 
 
 def _smaller(options: argparse.Namespace) -> argparse.Namespace:
@@ -114,40 +138,47 @@ def _smaller(options: argparse.Namespace) -> argparse.Namespace:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    return {"LIFECYCLE_HOME": str(home), "LIFECYCLE_PUBLIC_URL": "http://127.0.0.1:8026", "LIFECYCLE_DATABASE_URL": ""}
+    return {
+        "LIFECYCLE_HOME": str(home),
+        "LIFECYCLE_PROJECT": str(home / "project"),
+        "LIFECYCLE_PUBLIC_URL": "http://127.0.0.1:8026",
+        "LIFECYCLE_DATABASE_URL": "",
+    }
 
 
 # --- the shop ---------------------------------------------------------------------------------------------------------
 
 
 def _fill(messages: int) -> None:
-    """Customers who are due for the survey on the day, and a few on each of the days after: the witnesses."""
+    """Customers who are due on the day, and a few on each of the days after: the witnesses."""
     from lifecycle import database
 
     database.migrate()
     execute("fill_shop.sql", messages=messages, days=WITNESS_DAYS, a_day=WITNESSES_A_DAY)
 
 
-def _plan(day: date) -> None:
+def _plan(design: str, day: date) -> None:
     from lifecycle import stages
 
-    context, step = _context(day), _journey().steps[0]
+    context, step = _context(design, day), _journey(design).steps[0]
     stages.record_conversions(context)
     stages.select_audience(context, step)
     stages.queue_messages(context, step, [])
 
 
-def _context(day: date) -> Any:
+def _context(design: str, day: date) -> Any:
     from lifecycle import runs
 
-    return runs.for_day(_journey(), day, ZONE)
+    return runs.for_day(_journey(design), day, ZONE)
 
 
 @lru_cache(maxsize=1)
-def _journey() -> Any:
-    """The ladder's first step, declared here: reading the Dag file would load Airflow into every new worker."""
+def _journey(design: str) -> Any:
+    """A letter, or the ladder's first step, declared here: reading the Dag file would load Airflow into every worker."""
     from lifecycle.journey import Journey, Sms, Step
 
+    if design != "ours":
+        return project.letter()
     return Journey("reactivation", steps=[Step("survey", segment="silent_30_days.sql", message=Sms("survey"))])
 
 
@@ -161,10 +192,11 @@ def _measured(design: str, options: argparse.Namespace) -> Outcome:
     url = stack.start_sandbox()
     _call("DELETE", f"{url}/messages.json")
     _call("DELETE", f"{url}/faults")
-    _call("PUT", f"{url}/behaviour", {"twilio_index_lag_seconds": options.lookup_lag})
-    if design == "ours":
+    lags = dict.fromkeys(("twilio_index_lag_seconds", "sendgrid_index_lag_seconds"), options.lookup_lag)
+    _call("PUT", f"{url}/behaviour", {**lags, "cancel_notice_seconds": CANCEL_NOTICE_SECONDS})
+    if design in OURS:
         _fill(options.messages)
-        _plan(DAY)
+        _plan(design, DAY)
     else:
         naive_designs.prepare(options.messages)
     faults = [{"fault": fault, "rate": options.fault_rate, "seed": options.seed} for fault in FAULTS]
@@ -193,7 +225,7 @@ def _torment(senders: Senders, design: str, options: argparse.Namespace) -> Coun
     every = options.messages / (len(blows) + 1)
     struck: Counter[str] = Counter()
     number_struck = 0
-    witnesses = _Witnesses()
+    witnesses = _Witnesses(design)
     deadline = time.monotonic() + 500 + options.messages / 100
     while time.monotonic() < deadline:
         progress = _progress(design)
@@ -204,7 +236,7 @@ def _torment(senders: Senders, design: str, options: argparse.Namespace) -> Coun
         number_struck = max(number_struck, due)
         if not progress.open:
             break
-        if design == "ours":
+        if design in OURS:
             struck["resume"] += _resume_what_the_breaker_paused()
             if not progress.queued:
                 witnesses.come()
@@ -250,7 +282,8 @@ def _resume_what_the_breaker_paused() -> int:
 class _Witnesses:
     """The messages of the next days: once the queue of the measured day is empty, one day after the other comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, design: str) -> None:
+        self._design = design
         self._days = iter(range(1, WITNESS_DAYS + 1))
         self._next_at = 0.0
 
@@ -260,7 +293,7 @@ class _Witnesses:
             return
         day = next(self._days, None)
         if day is not None:
-            _plan(DAY + timedelta(days=day))
+            _plan(self._design, DAY + timedelta(days=day))
         self._next_at = time.monotonic() + WITNESS_EVERY_SECONDS
 
 
@@ -274,18 +307,20 @@ class Progress:
 
 
 def _progress(design: str) -> Progress:
-    return Progress(*rows("progress.sql" if design == "ours" else "naive_progress.sql")[0])
+    return Progress(*rows("progress.sql" if design in OURS else "naive_progress.sql")[0])
 
 
 def _counted(outcome: Outcome, url: str) -> Outcome:
     """What the sandbox delivered, beside what there was to deliver."""
+    if outcome.design == "ours held email":
+        _call("POST", f"{url}/clock", {"advance_seconds": 2 * 60 * HOLD_MINUTES})
     deliveries: dict[str, int] = json.loads(_call("GET", f"{url}/deliveries.json"))
-    is_ours = outcome.design == "ours"
+    is_ours = outcome.design in OURS
     ids = {str(row[0]) for row in rows("ids.sql" if is_ours else "naive_ids.sql")}
     outcome.messages = len(ids)
     outcome.duplicates = sum(count > 1 for message, count in deliveries.items() if message in ids)
     outcome.lost = sum(message not in deliveries for message in ids)
-    outcome.unsettled = _progress("ours").open if is_ours else 0
+    outcome.unsettled = _progress(outcome.design).open + rows("unconfirmed.sql")[0][0] if is_ours else 0
     outcome.reconciled = rows("reconciled.sql")[0][0] if is_ours else 0
     struck = json.loads(_call("GET", f"{url}/faults"))["faults"]
     outcome.faults = {one["fault"]: one["struck"] for one in struck}
@@ -304,19 +339,33 @@ def _call(method: str, url: str, body: object = None) -> bytes:
 
 def send_for_ever(design: str) -> None:
     """What a sender does until it is ended."""
-    from lifecycle import delivery, evidence, links, outbox, stack, stages
-    from lifecycle.channels.accounts import sandbox_accounts
-    from lifecycle.channels.twilio_sms import TwilioSms
+    from lifecycle import delivery, evidence, holds, outbox, settings, stages
 
-    account = sandbox_accounts(stack.sandbox_url()).twilio
-    channel = TwilioSms(account, timeout_seconds=TIMEOUT_SECONDS, status_callback=f"{links.base_url()}/twilio/status")
-    if design != "ours":
+    channel = _channel(design)
+    if design not in OURS:
         for_ever(lambda: naive_designs.send(design, channel))
     outbox.LEASE_SECONDS = LEASE_SECONDS
     delivery.SLOWEST_ANSWER_SECONDS = SLOWEST_ANSWER_SECONDS
+    delivery.EMAIL_CHUNK = EMAILS_A_CLAIM
     evidence.SETTLE_AFTER_SECONDS = SETTLE_AFTER_SECONDS
-    context, step = _context(DAY + timedelta(days=WITNESS_DAYS)), _journey().steps[0]
+    if design == "ours held email":
+        settings.email_hold_minutes = lambda: HOLD_MINUTES
+        holds.NOTICE_SECONDS, holds.FORGET_AFTER_SECONDS = NOTICE_SECONDS, FORGET_AFTER_SECONDS
+    context, step = _context(design, DAY + timedelta(days=WITNESS_DAYS)), _journey(design).steps[0]
     for_ever(lambda: stages.send(context, step, channel))
+
+
+def _channel(design: str) -> Any:
+    from lifecycle import links, stack
+    from lifecycle.channels.accounts import sandbox_accounts
+    from lifecycle.channels.sendgrid_email import SendGridEmail
+    from lifecycle.channels.twilio_sms import TwilioSms
+
+    accounts = sandbox_accounts(stack.sandbox_url())
+    if "email" in design:
+        return SendGridEmail(accounts.sendgrid, timeout_seconds=TIMEOUT_SECONDS)
+    callback = f"{links.base_url()}/twilio/status"
+    return TwilioSms(accounts.twilio, timeout_seconds=TIMEOUT_SECONDS, status_callback=callback)
 
 
 def _print(outcomes: list[Outcome]) -> None:

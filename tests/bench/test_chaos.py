@@ -2,8 +2,14 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from bench import chaos
 from tests.conftest import PROJECT
@@ -14,13 +20,21 @@ LAST_LINE = re.compile(
 )
 
 
+COMMAND = [sys.executable, "-m", "bench.chaos"]
+# Ten times what the senders assume.
+LOOKUP_LAG = "40"
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("LIFECYCLE_", "AIRFLOW"))} | more
+
+
 def run(*words: str) -> tuple[dict[str, int], str]:
     """What the last line says, and all that was printed."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LIFECYCLE_", "AIRFLOW"))}
     answer = subprocess.run(
-        [sys.executable, "-m", "bench.chaos", *words],
+        [*COMMAND, *words],
         cwd=PROJECT,
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=900,
@@ -45,3 +59,52 @@ def test_postgres_may_crash_at_any_time():
     told, printed = run("--messages", "1000", "--kills", "2", "--stops", "0", "--restarts", "3", "--no-compare")
     assert told == {"messages": 1000, "kills": 2, "stops": 0, "duplicates": 0, "lost": 0, "unsettled": 0}, printed
     assert "2/0/3" in printed
+
+
+@pytest.mark.parametrize("hold", [["--hold"], []], ids=["held", "looked up"])
+def test_emails_survive_logs_that_lag_ten_times_longer_than_assumed(hold: list[str]):
+    told, printed = run(
+        "--channel", "email", *hold, "--lookup-lag", LOOKUP_LAG, "--fault-rate", "0.01",
+        "--messages", "1000", "--kills", "4", "--stops", "1",
+    )  # fmt: skip
+    assert told == {"messages": 1000, "kills": 4, "stops": 1, "duplicates": 0, "lost": 0, "unsettled": 0}, printed
+
+
+def test_an_sms_cannot_be_held():
+    answer = subprocess.run([*COMMAND, "--hold"], cwd=PROJECT, env=environment(), capture_output=True, text=True)
+    assert answer.returncode == 2
+    assert "--hold is for --channel email" in answer.stderr
+
+
+def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path: Path):
+    process = subprocess.Popen([*COMMAND, "--messages", "100"], cwd=PROJECT, env=environment(TMPDIR=str(tmp_path)))
+    try:
+        wait_until(lambda: list(tmp_path.glob("*/senders.log")), timeout=60)
+        assert len(started_below(tmp_path)) > 1
+    finally:
+        process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+    # What forks the senders ends by itself, when nobody is left to ask it for one.
+    wait_until(lambda: not started_below(tmp_path), timeout=10)
+
+
+def wait_until(is_so: Callable[[], object], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def started_below(folder: Path) -> list[str]:
+    """The processes that were told of a folder, or stand in it."""
+    return [process.name for process in Path("/proc").glob("[0-9]*") if _belongs_to(process, folder)]
+
+
+def _belongs_to(process: Path, folder: Path) -> bool:
+    try:
+        return bytes(folder) in (process / "environ").read_bytes() or (process / "cwd").readlink().is_relative_to(
+            folder
+        )
+    except OSError:
+        return False
