@@ -11,10 +11,11 @@ import sqlglot
 import sqlglot.errors
 from sqlglot import exp
 
-from lifecycle import database, settings
+from lifecycle import database, journeys, settings
 from tests.conftest import PROJECT
 
 DAGS = sorted((PROJECT / "dags").glob("*.py"))
+JOURNEYS = [PROJECT / "dags" / f"{name}.py" for name in journeys.names()]
 ENGINE = sorted((PROJECT / "plugins" / "lifecycle").rglob("*.py"))
 STATEMENTS = [
     path
@@ -59,7 +60,7 @@ def test_a_dag_file_declares_and_wires_and_does_nothing_else(path: Path) -> None
     assert "environ" not in _text(path)
 
 
-@pytest.mark.parametrize("path", DAGS, ids=_name)
+@pytest.mark.parametrize("path", JOURNEYS, ids=_name)
 def test_a_journey_has_its_sql_templates_cases_and_story_under_its_own_name(path: Path) -> None:
     assert (PROJECT / "include" / "sql" / "journeys" / path.stem).is_dir()
     assert (PROJECT / "include" / "templates" / path.stem).is_dir()

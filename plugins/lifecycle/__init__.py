@@ -10,11 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lifecycle.airflow_tasks import JOURNEY_DEFAULTS, add_tasks, daily
+    from lifecycle.airflow_tasks import DAG_DEFAULTS, JOURNEY_DEFAULTS, add_deferred_sending, add_tasks, daily
     from lifecycle.journey import Email, Goal, Journey, Sms, Step, Suppress, Voucher
 
 _HOMES = {
+    "DAG_DEFAULTS": "airflow_tasks",
     "JOURNEY_DEFAULTS": "airflow_tasks",
+    "add_deferred_sending": "airflow_tasks",
     "add_tasks": "airflow_tasks",
     "daily": "airflow_tasks",
     "Email": "journey",
@@ -26,7 +28,20 @@ _HOMES = {
     "Voucher": "journey",
 }
 
-__all__ = ["JOURNEY_DEFAULTS", "Email", "Goal", "Journey", "Sms", "Step", "Suppress", "Voucher", "add_tasks", "daily"]
+__all__ = [
+    "DAG_DEFAULTS",
+    "JOURNEY_DEFAULTS",
+    "Email",
+    "Goal",
+    "Journey",
+    "Sms",
+    "Step",
+    "Suppress",
+    "Voucher",
+    "add_deferred_sending",
+    "add_tasks",
+    "daily",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from airflow.sdk import DAG, BaseHook, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from lifecycle import as_of, runs, segments, senders, settings, stages
+from lifecycle import as_of, deferred, runs, segments, senders, settings, stages
 from lifecycle.channels import EmailChannel, SmsChannel
 from lifecycle.channels.accounts import SendGridAccount, TwilioAccount
 from lifecycle.errors import LifecycleError, TryAgainError
@@ -29,12 +29,17 @@ TWILIO_CONNECTION = "lifecycle_twilio"
 MESSAGES_PER_SHARD = 5_000
 MOST_SHARDS = 8
 
-JOURNEY_DEFAULTS: dict[str, Any] = {
+DAG_DEFAULTS: dict[str, Any] = {
     # Unpausing never mass-mails; missed days are repaired with a backfill (architecture §5).
     "catchup": False,
     "max_active_runs": 1,
-    "tags": ["lifecycle", "journey"],
+    "tags": ["lifecycle"],
     "default_args": {"owner": "lifecycle", "retries": 2, "retry_delay": timedelta(seconds=30)},
+}
+
+JOURNEY_DEFAULTS: dict[str, Any] = {
+    **DAG_DEFAULTS,
+    "tags": ["lifecycle", "journey"],
     "params": {
         "as_of": Param(
             None,
@@ -130,6 +135,16 @@ def add_tasks(journey: Journey) -> None:
     chain(
         checked, converted, [_step_tasks(journey, step, converted) for step in journey.steps], close_ladder(), report()
     )
+
+
+def add_deferred_sending() -> None:
+    """Make the task `send_deferred` in the Dag around the call: it sends whatever was deferred and is due, of all journeys."""
+
+    @task
+    def send_deferred() -> dict[str, dict[str, int]]:
+        return in_task(lambda: deferred.send(channel_for))
+
+    send_deferred()
 
 
 def _step_tasks(journey: Journey, step: Step, converted: Any) -> TaskGroup:

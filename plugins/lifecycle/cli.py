@@ -242,6 +242,22 @@ def run_command(journey: str, day: date | None) -> None:
     click.echo(f"{context.run_day} converted: {done['converted']}, ended without a reaction: {done['suppressed']}")
 
 
+@cli.command("send-deferred")
+def send_deferred() -> None:
+    """Send what waited for the end of somebody's quiet hours, of all journeys; Airflow does it every 15 minutes."""
+    from lifecycle import database, deferred
+
+    with database.transaction() as connection:
+        database.require_schema(connection)
+    _ensure_servers()
+    done = deferred.send(_channel)
+    for where, counts in done.items():
+        for outcome, people in sorted(counts.items()):
+            click.echo(f"{where}: {people} {outcome}")
+    if not done:
+        click.echo("nothing is due", err=True)
+
+
 def _channel(step: Any) -> Any:
     from lifecycle import senders, settings
 

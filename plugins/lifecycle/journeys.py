@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,9 @@ class Declared:
 
 
 def names() -> list[str]:
-    """The Dag files, which are named like their journeys."""
-    return sorted(path.stem for path in settings.dags_folder().glob("*.py") if not path.name.startswith("_"))
+    """The Dag files that declare a journey, which is named like its file; one that never says `Journey` declares none."""
+    files = (path for path in settings.dags_folder().glob("*.py") if not path.name.startswith("_"))
+    return sorted(path.stem for path in files if re.search(r"\bJourney\b", path.read_text(encoding="utf-8")))
 
 
 def load(name: str) -> Declared:

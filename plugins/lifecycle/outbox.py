@@ -112,6 +112,14 @@ def claim(
     )
 
 
+def deferred(connection: Connection) -> list[Row[Any]]:
+    """The steps with messages whose quiet hours are over, by the run that planned them, oldest first.
+
+    Rows: journey, step, as_of, run_day, zone, run_type, skew_days.
+    """
+    return database.rows(connection, "engine/outbox/deferred.sql")
+
+
 def waiting(connection: Connection, journey: Journey, step: Step, *, shard: int, shards: int) -> Row[Any]:
     """How many messages of a shard are still `waiting`, and how many of them are `postponed` by the provider alone."""
     found = database.rows(

@@ -53,6 +53,14 @@ def test_a_journey_has_the_tasks_of_its_stages_in_order(bag: Any) -> None:
     assert dag.get_task("close_ladder").upstream_task_ids == {f"{step}.send" for step in steps}
 
 
+def test_deferred_messages_are_looked_for_every_quarter_of_an_hour_from_the_start(bag: Any) -> None:
+    dag = bag.dags["deferred_messages"]
+    assert dag.schedule == "*/15 * * * *"
+    assert dag.is_paused_upon_creation is False
+    assert [task.task_id for task in dag.tasks] == ["send_deferred"]
+    assert "journey" not in dag.tags
+
+
 def test_the_interface_shows_the_sql_of_a_segment_as_the_analyst_wrote_it(bag: Any) -> None:
     task = bag.dags["reactivation"].get_task("survey.select_audience")
     file = PROJECT / "include" / "sql" / "journeys" / "reactivation" / "silent_30_days.sql"

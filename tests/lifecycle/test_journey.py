@@ -230,6 +230,12 @@ def test_a_journey_outside_a_dag_is_refused(project: ProjectBuilder) -> None:
         journeys.load("hello")
 
 
+def test_a_dag_file_that_says_nothing_of_a_journey_is_none(project: ProjectBuilder) -> None:
+    project.write("dags/deferred_messages.py", "from lifecycle import DAG_DEFAULTS, add_deferred_sending\n")
+    assert "hello" in journeys.names()
+    assert "deferred_messages" not in journeys.names()
+
+
 def test_a_wrong_zone_or_time_of_day_is_refused(project: ProjectBuilder) -> None:
     text = (project.folder / "dags/hello.py").read_text()
     project.write("dags/hello.py", text.replace('tz="Europe/London")', 'tz="Europe/Londn")', 1))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import zoneinfo
 from datetime import datetime, time, timedelta, timezone
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.lifecycle.test_policy import DAY, Office, office
 from tests.shop import Shop
 
-from lifecycle import settings
+from lifecycle import deferred, settings
 from lifecycle.errors import LifecycleError
 
 __all__ = ["office"]
@@ -50,6 +50,37 @@ def test_a_message_at_night_waits_for_the_morning_and_is_sent_then(
     monkeypatch.setenv("LIFECYCLE_QUIET_HOURS", around(office.shop, -4, -1, "Europe/Paris"))
     office.shop.connection.execute("update lifecycle.messages set send_after = now()")
     assert office.send("news") == {"accepted": 1}
+
+
+def test_what_is_due_again_of_any_journey_is_sent_with_the_run_that_planned_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.shop.customer("zoe", phone="+33639980002")
+    quiet = around(office.shop, -2, 2, "Europe/Paris")
+    for name, day in (("news", DAY), ("offers", DAY + timedelta(days=1))):
+        office.journey(name)
+        office.plan(name, day)
+        monkeypatch.setenv("LIFECYCLE_QUIET_HOURS", quiet)
+        assert office.send(name, day) == {"deferred": 2}
+    assert deferred.send(lambda _: cast("Any", office.provider)) == {}
+    office.shop.connection.execute("update lifecycle.messages set send_after = now() where customer_id = 'ana'")
+    monkeypatch.setenv("LIFECYCLE_QUIET_HOURS", "off")
+    sent = deferred.send(lambda _: cast("Any", office.provider))
+    assert sent == {"news/greet": {"accepted": 1}, "offers/greet": {"accepted": 1}}
+    assert office.outcomes("news") == {("ana", "accepted", None), ("zoe", "queued", None)}
+
+
+def test_a_journey_that_does_not_load_keeps_nobody_else_waiting(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, day in (("news", DAY), ("offers", DAY + timedelta(days=1))):
+        office.journey(name)
+        office.plan(name, day)
+    office.shop.connection.execute("update lifecycle.messages set send_after = now()")
+    (office.project.folder / "dags" / "news.py").unlink()
+    with pytest.raises(LifecycleError, match="no journey 'news'"):
+        deferred.send(lambda _: cast("Any", office.provider))
+    assert office.outcomes("offers") == {("ana", "accepted", None)}
 
 
 def test_what_the_night_holds_back_too_long_is_skipped(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
