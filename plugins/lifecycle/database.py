@@ -39,9 +39,16 @@ def _make_engine(url: str) -> Engine:
     try:
         if not is_postgres:
             raise ValueError
-        # Parameters may be names and addresses: they never belong into an error text.
+        # Parameters may be names and addresses: they never belong into an error text. Nothing is prepared on the server:
+        # a plan made for any values reads a whole table where one for these values reads a chunk, and poolers that
+        # hand out a connection per transaction know no prepared statements.
         return create_engine(
-            spelled_out, pool_pre_ping=True, pool_size=4, hide_parameters=True, connect_args={"connect_timeout": 10}
+            spelled_out,
+            pool_pre_ping=True,
+            pool_size=4,
+            pool_use_lifo=True,
+            hide_parameters=True,
+            connect_args={"connect_timeout": 10, "prepare_threshold": None},
         )
     except (ArgumentError, ValueError):
         # The text holds a password: not even the part that is wrong is shown.

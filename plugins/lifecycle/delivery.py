@@ -183,18 +183,22 @@ def _prepare_sms(
     prepared = _Prepared()
     sms = cast("Sms", step.message)
     valid_seconds = int(sms.valid_for.total_seconds())
-    make_code = links.code_maker()
+    try:
+        printer = rendering.SmsPrinter(context.journey, step)
+    except LifecycleError as error:
+        for row, _ in recipients:
+            prepared.fail(row, str(error))
+        return prepared
     for row, recipient in recipients:
         try:
-            words = rendering.render(context.journey, step, recipient)
+            text, codes = printer.printed(recipient)
         except (rendering.UnrenderableError, LifecycleError) as error:
             prepared.fail(row, str(error))
             continue
-        message = OutgoingSms(recipient.message_id, row.address, words.text, sms.media_urls, valid_seconds)
+        message = OutgoingSms(recipient.message_id, row.address, text, sms.media_urls, valid_seconds)
         prepared.parcels.append(_Parcel([row], partial(_send_one, channel, message, last_start, turns)))
         prepared.used += [
-            links.UsedLink(recipient.message_id, context.journey.name, name, make_code(recipient.message_id, name))
-            for name in words.link_names
+            links.UsedLink(recipient.message_id, context.journey.name, name, code) for name, code in codes.items()
         ]
     return prepared
 

@@ -169,6 +169,7 @@ def settle(connection: Connection, answers: list[Answer], *, provider: str, star
         numbers.setdefault((answer.send_state, answer.outcome, answer.reason, id(answer.receipt)), len(numbers))
         for answer in answers
     ]
+    database.run(connection, "engine/outbox/begin_settling.sql")
     different = list(dict(zip(answer_numbers, answers, strict=True)).values())
     (settled,) = database.rows(
         connection,

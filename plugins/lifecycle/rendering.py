@@ -89,19 +89,46 @@ def render(journey: Journey, step: Step, recipient: Recipient) -> RenderedMessag
     Raises:
         UnrenderableError: the template asks for something this person does not have.
     """
+    if step.message.channel == "sms":
+        text, codes = SmsPrinter(journey, step).printed(recipient)
+        return RenderedMessage(text=text, link_names=frozenset(codes))
     used: set[str] = set()
     shared = shared_values(journey.name)
     values = message_values(shared, recipient, shared.url_of(recipient.message_id, used))
-    stem = f"{journey.name}/{step.message.template}"
-    locale = recipient.customer.locale
-    if step.message.channel == "sms":
-        text = " ".join(_render(template_for(stem, ".sms.j2", locale), values).split())
-        return RenderedMessage(text=text, link_names=frozenset(used))
-    email = email_templates(stem, locale)
+    email = email_templates(f"{journey.name}/{step.message.template}", recipient.customer.locale)
     html, text = _render(email.page, values), _render(email.text, values)
     subject = one_line(email.subject, values)
     # Last, because each of the three may ask for links.
     return RenderedMessage(text=text, link_names=frozenset(used), subject=subject, html=html)
+
+
+class SmsPrinter:
+    """Prints the SMS of a step for one person after the other; files and settings are read once for all of them."""
+
+    def __init__(self, journey: Journey, step: Step) -> None:
+        self._stem = f"{journey.name}/{step.message.template}"
+        self._shared = shared_values(journey.name)
+        self._pinned = pinned_environment()
+        self._make_code = links.code_maker()
+        self._templates: dict[str | None, Template] = {}
+
+    def printed(self, recipient: Recipient) -> tuple[str, dict[str, str]]:
+        """The text, and by name the codes of the links it uses.
+
+        Raises:
+            UnrenderableError: the template asks for something this person does not have.
+        """
+        codes: dict[str, str] = {}
+
+        def url(name: str) -> str:
+            if name not in codes:
+                codes[name] = self._make_code(recipient.message_id, name)
+            return f"{links.prefix(name, self._shared.base_url)}{codes[name]}"
+
+        locale = recipient.customer.locale
+        if locale not in self._templates:
+            self._templates[locale] = template_for(self._stem, ".sms.j2", locale, pinned=self._pinned)
+        return one_line(self._templates[locale], message_values(self._shared, recipient, url)), codes
 
 
 def render_page(name: str, values: dict[str, Any], locale: str | None = None) -> str:

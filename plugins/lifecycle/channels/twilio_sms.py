@@ -126,7 +126,7 @@ class TwilioSms:
         return {str(message.sid): str(message.body) for message in found}
 
     def _fields(self, message: OutgoingSms) -> dict[str, Any]:
-        fields: dict[str, Any] = {"to": message.to, "from_": settings.sender_phone(), "body": message.body}
+        fields: dict[str, Any] = {"to": message.to, "from_": self._sender, "body": message.body}
         if message.media_urls:
             fields["media_url"] = list(message.media_urls)
         if message.valid_seconds is not None:
@@ -134,6 +134,10 @@ class TwilioSms:
         if self._status_callback:
             fields["status_callback"] = callback_url(self._status_callback, message.message_id)
         return fields
+
+    @functools.cached_property
+    def _sender(self) -> str:
+        return settings.sender_phone()
 
     @functools.cached_property
     def _clients(self) -> tuple[Any, Client]:

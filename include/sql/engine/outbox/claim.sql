@@ -80,7 +80,8 @@ judged as (
                 and earlier.run_day <= candidates.run_day
                 and earlier.channel = :channel
                 and earlier.kind = 'marketing'
-                and earlier.send_state in ('sending', 'accepted', 'uncertain', 'unconfirmed')
+                -- Named by what it is not, so that Postgres looks people up and does not read all that was sent.
+                and earlier.send_state not in ('planned', 'queued', 'skipped', 'rejected', 'cancelled')
         ) as recent
     left join lateral (
         -- The person's clock is looked up only where there are quiet hours; what is held arrives so much later.

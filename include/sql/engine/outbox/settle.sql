@@ -43,9 +43,10 @@ settled as (
         settled_at = case when answers.send_state = 'queued' then null else now() end
     from answers
     where
-        messages.message_id = answers.message_id
+        messages.message_id = any(cast(string_to_array(:message_ids, ',') as uuid[]))
+        and messages.message_id = answers.message_id
         and messages.attempt_id = answers.attempt_id
-        -- Written so that Postgres looks the row up by its key, however few it believes to be in flight.
+        -- Written so that Postgres looks the rows up by their key, however few it believes to be in flight.
         and messages.send_state is not distinct from 'sending'
     returning
         messages.message_id,
