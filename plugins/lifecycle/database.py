@@ -92,8 +92,6 @@ def transaction() -> Iterator[Connection]:
 # What an operator has to do about it, by the codes of Postgres; trying again is safe with those of class 53.
 _REMEDIES = {
     "25006": "This is a read-only replica: set LIFECYCLE_DATABASE_URL to the primary server",
-    "26000": "A pooler hands connections around: let it keep prepared statements (PgBouncer: max_prepared_statements)",
-    "42P05": "A pooler hands connections around: let it keep prepared statements (PgBouncer: max_prepared_statements)",
     "53100": "The disk of Postgres is full: make room and try again; nothing of this was written",
     "53200": "Postgres ran out of memory: give it more and try again; nothing of this was written",
     "53400": "A limit of Postgres was reached, such as temp_file_limit: raise it and try again; nothing of this was written",

@@ -307,8 +307,7 @@ def test_nothing_outlives_its_transaction(empty_database: str) -> None:
         assert not re.search(r"pg_(try_)?advisory_lock|\blisten\b|\bset session\b", text), path
         assert text.count("set_config(") == len(re.findall(r"set_config\([^()]*, true\)", text)), path
         assert text.count("create temporary") == text.count("on commit drop"), path
-    with pytest.raises(LifecycleError, match="max_prepared_statements"):
-        _ask_often_where_another_prepared_the_same_name()
+    _ask_often_where_another_prepared_the_same_name()
 
 
 def _ask_often_where_another_prepared_the_same_name() -> None:

@@ -3,13 +3,16 @@
 select
     set_config('work_mem', '64MB', true),
     set_config('jit', 'off', true),
-    set_config('enable_nestloop', case when count(*) > 1000 then 'off' else 'on' end, true)
+    set_config('enable_nestloop', case when people.are_many then 'off' else 'on' end, true)
 from (
-    select 1
-    from lifecycle.audiences as audiences
-    where
-        audiences.run_id = :run_id
-        and audiences.step = :step
-    order by audiences.customer_id
-    limit 1001
+    select count(*) > 1000 as are_many
+    from (
+        select 1
+        from lifecycle.audiences as audiences
+        where
+            audiences.run_id = :run_id
+            and audiences.step = :step
+        order by audiences.customer_id
+        limit 1001
+    ) as counted
 ) as people

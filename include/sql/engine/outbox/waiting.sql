@@ -1,9 +1,11 @@
 -- How many messages of a step still wait in the queue of a shard, and how many of them only because the provider asked
--- us to: whom the kill switch holds back waits for a person.
+-- us to, even if the time it asked for has passed by now: whom the kill switch holds back waits for a person, and
+-- whoever sleeps waits for the morning.
 select
     count(*) as waiting,
     count(*) filter (
-        where messages.retry_after > now()
+        where messages.retry_after is not null
+        and (messages.send_after is null or messages.send_after <= now())
         and not exists (
             select 1
             from lifecycle.send_controls as controls
