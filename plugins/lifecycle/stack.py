@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from http.client import HTTPException
 from time import monotonic
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
@@ -115,7 +116,7 @@ def _answers(url: str) -> bool:
     try:
         with _opener.open(url, timeout=2) as answer:
             return answer.status == 200
-    except (URLError, OSError):
+    except (URLError, OSError, HTTPException):  # HTTPException: whatever answers there does not speak HTTP
         return False
 
 

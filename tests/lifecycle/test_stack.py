@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import random
 import socket
+from threading import Thread
 from urllib.request import urlopen
 
 import pytest
@@ -19,9 +21,13 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def taken_port(monkeypatch):
-    """The sandbox's preferred port, held by another program."""
+    """The sandbox's preferred port, held by another program.
+
+    Below the ports that systems hand out themselves (from 32768): asking one of those before its server listens can
+    connect the asking socket to itself, and the server then finds its port taken.
+    """
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", processes.free_port(random.randrange(20_000, 30_000))))
         other.listen()
         monkeypatch.setattr(stack, "SANDBOX_PORT", other.getsockname()[1])
         yield stack.SANDBOX_PORT
@@ -48,6 +54,19 @@ def test_a_taken_port_is_said_and_another_one_used(taken_port):
     url = stack.start_sandbox(said.append)
     assert url != f"http://127.0.0.1:{taken_port}"
     assert said == [f"Port {taken_port} is taken by another program: sandbox uses {url.rpartition(':')[2]}."]
+
+
+def test_a_program_that_answers_no_http_is_not_a_ready_server():
+    def echo() -> None:
+        connection, _ = other.accept()
+        with connection:
+            connection.sendall(connection.recv(4096))
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        Thread(target=echo, daemon=True).start()
+        assert stack._answers(f"http://127.0.0.1:{other.getsockname()[1]}/health") is False
 
 
 def test_a_server_that_ends_while_starting_is_one_line_with_its_last_words():
