@@ -24,7 +24,7 @@ class JourneyRunner:
 
     def run(self, day: date) -> dict[str, Any]:
         """Run one day as `lifecycle run --as-of` does."""
-        context = runs.for_day(self.declared.journey, day, self.declared.zone, today=self.today)
+        context = runs.for_day(self.declared.journey, day, self.declared.zone, clock=self.today)
         return stages.run_all(context, senders.sandbox_channel)
 
     def run_range(self, first: date, last: date) -> None:

@@ -44,7 +44,7 @@ select
 from generate_series(timestamptz '2026-03-15', '2026-03-28', '1 day') as day;
 
 insert into lifecycle.messages (
-    run_id, journey, step, customer_id, anchor, as_of, run_day, channel, template, template_sha, address_hash,
+    run_id, journey, step, customer_id, anchor, as_of, run_day, planned_on, channel, template, template_sha, address_hash,
     send_state, settled_at
 )
 select
@@ -54,6 +54,7 @@ select
     customers.customer_id,
     runs.run_day::text,
     runs.as_of,
+    runs.run_day,
     runs.run_day,
     'email',
     'hello',
@@ -71,7 +72,7 @@ insert into lifecycle.runs (journey, as_of, run_day, run_type, zone)
 values ('newsletter', '2026-03-31 00:00 Europe/London', '2026-03-31', 'manual', 'Europe/London');
 
 insert into lifecycle.messages (
-    run_id, journey, step, customer_id, anchor, as_of, run_day, channel, template, template_sha, address_hash,
+    run_id, journey, step, customer_id, anchor, as_of, run_day, planned_on, channel, template, template_sha, address_hash,
     priority, send_state
 )
 select
@@ -81,6 +82,7 @@ select
     'c' || lpad(number::text, 7, '0'),
     'april',
     runs.as_of,
+    runs.run_day,
     runs.run_day,
     'email',
     'april',

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow.sdk import DAG, BaseHook, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from lifecycle import as_of, deferred, runs, segments, senders, settings, stages
+from lifecycle import as_of, deferred, runs, schedules, segments, senders, settings, stages
 from lifecycle.channels import EmailChannel, SmsChannel
 from lifecycle.channels.accounts import SendGridAccount, TwilioAccount
 from lifecycle.errors import LifecycleError, TryAgainError
@@ -47,7 +47,13 @@ JOURNEY_DEFAULTS: dict[str, Any] = {
             format="date",
             title="Run day",
             description="The local day to run for, such as 2026-03-31. Empty: the day of the run itself.",
-        )
+        ),
+        "as_if_today": Param(
+            False,
+            type="boolean",
+            title="As if it were today",
+            description="For demos: play the day as if it were today, so that nothing is too late. Not with real providers.",
+        ),
     },
 }
 
@@ -69,21 +75,28 @@ def daily(at: str, *, tz: str) -> CronTriggerTimetable:
     return CronTriggerTimetable(f"{int(minute)} {int(hour)} * * *", timezone=zone)
 
 
-def zone_of(dag: DAG) -> str:
-    """The time zone of a Dag's schedule."""
+def schedule_of(dag: DAG) -> tuple[str, str]:
+    """The cron line of a Dag, empty when it has none, and the time zone it is in."""
     timetable = dag.schedule
-    return str(timetable.timezone if isinstance(timetable, CronTriggerTimetable) else dag.timezone)
+    if isinstance(timetable, CronTriggerTimetable):
+        schedules.check(timetable.expression)
+        return timetable.expression, str(timetable.timezone)
+    return "", str(dag.timezone)
 
 
 def run_context(journey: Journey, context: Any) -> RunContext:
     """Which instant a task answers for: Dag param `as_of` > `logical_date` > `run_after` (architecture §4)."""
     zone = journey.zone
     dag_run = context["dag_run"]
-    chosen = (context.get("params") or {}).get("as_of")
+    params = context.get("params") or {}
+    chosen = params.get("as_of")
     day = as_of.parse_day(chosen) if chosen else as_of.run_day(dag_run.logical_date or dag_run.run_after, zone)
     # The run type, never the run id: a reprocessed scheduled run keeps its id (airflow page, §3).
     run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
-    return runs.for_day(journey, day, zone, run_type=run_type)
+    # The clock and not `run_after`: a run that is cleared a week later is a week late.
+    now = datetime.now(timezone.utc)
+    as_if_today = bool(params.get("as_if_today"))
+    return runs.executed_now(journey, day, zone, now=now, run_type=run_type, as_if_today=as_if_today)
 
 
 class SelectAudience(BaseOperator):
@@ -111,6 +124,9 @@ def add_tasks(journey: Journey) -> None:
     """Make the tasks of a journey in the Dag around the call.
 
     `check_sources -> record_conversions -> <step>.{select_audience -> queue_messages -> send} -> close_ladder -> report`
+
+    A step queues when the audiences of it and of all later steps are selected: of several steps that are due for a person
+    the last one goes.
     """
 
     @task
@@ -131,10 +147,12 @@ def add_tasks(journey: Journey) -> None:
 
     checked, converted = check_sources(), record_conversions()
     first: Any = checked
-    journey.schedule_in(zone_of(first.operator.dag))
-    chain(
-        checked, converted, [_step_tasks(journey, step, converted) for step in journey.steps], close_ladder(), report()
-    )
+    journey.schedule(*schedule_of(first.operator.dag))
+    steps = [_step_tasks(journey, step, converted) for step in journey.steps]
+    for place, (_, _, queued) in enumerate(steps):
+        for _, selected, _ in steps[place + 1 :]:
+            chain(selected, queued)
+    chain(checked, converted, [group for group, _, _ in steps], close_ladder(), report())
 
 
 def add_deferred_sending() -> None:
@@ -147,7 +165,8 @@ def add_deferred_sending() -> None:
     send_deferred()
 
 
-def _step_tasks(journey: Journey, step: Step, converted: Any) -> TaskGroup:
+def _step_tasks(journey: Journey, step: Step, converted: Any) -> tuple[TaskGroup, Any, Any]:
+    """The group of a step, the task that selects its audience, and the one that queues its messages."""
     with TaskGroup(step.name) as group:
 
         @task
@@ -165,9 +184,10 @@ def _step_tasks(journey: Journey, step: Step, converted: Any) -> TaskGroup:
             )
 
         queued: Any = queue_messages(converted)
-        chain(SelectAudience(task_id="select_audience", journey=journey, step=step), queued)
+        selected = SelectAudience(task_id="select_audience", journey=journey, step=step)
+        chain(selected, queued)
         send.expand(queued=queued)
-    return group
+    return group, selected, queued
 
 
 def shards_for(queued: int) -> list[dict[str, int]]:

@@ -5,6 +5,7 @@ The contract (architecture §4): one SELECT over `shop.*` and `as_of()`, the req
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,6 +42,10 @@ class AnalystSql:
 
     path: Path
     kind: str = "audience"
+
+    def sha(self) -> str:
+        """The digest of the file's bytes: two versions of a file have different ones."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def text(self) -> str:
         """The statement without its closing semicolon.

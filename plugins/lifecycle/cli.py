@@ -80,6 +80,12 @@ def as_of_option(**kwargs: Any) -> Callable[[Any], Any]:
     return click.option("--as-of", "day", type=Day(), help="Run day, such as 2026-03-31. Default: today.", **kwargs)
 
 
+def today_option() -> Callable[[Any], Any]:
+    """The option that says which day a past run counts as being executed on."""
+    words = "The day it counts as being executed on, such as 2026-04-02: shows what is too late. Default: the run day."
+    return click.option("--today", "today", type=Day(), help=words)
+
+
 # --- database ---------------------------------------------------------------------------------------------------------
 
 
@@ -177,13 +183,15 @@ def audience(step_path: str, day: date | None, form: str) -> None:
 @cli.command()
 @click.argument("journey")
 @as_of_option()
+@today_option()
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
-def plan(journey: str, day: date | None, form: str) -> None:
+def plan(journey: str, day: date | None, today: date | None, form: str) -> None:
     """Show what a run of that day would do, person by person; writes nothing."""
     from lifecycle import journeys, replay
 
     declared = journeys.load(journey)
-    rows = replay.plan(declared, day or _today(declared.zone))
+    clock = _today(declared.zone)
+    rows = replay.plan(_context(declared, day or clock, today, clock, run_type="plan"))
     _show(["customer_id", "step", "anchor", "outcome", "reason"], _plan_rows(rows), form)
     _summary(rows)
 
@@ -219,23 +227,27 @@ def replay_command(journey: str, first: date, last: date, form: str, no_policy: 
 @cli.command("run")
 @click.argument("journey")
 @as_of_option()
-def run_command(journey: str, day: date | None) -> None:
+@today_option()
+def run_command(journey: str, day: date | None, today: date | None) -> None:
     """Run one day without Airflow: the same stages as its tasks, that day played as if it were today.
 
-    To try a journey out on any day. To repair a day that Airflow missed, use a backfill in Airflow.
+    To try a journey out on any day; with --today also what happens to a day that is repaired late. To repair a day that
+    Airflow missed, use `lifecycle backfill`.
     """
-    from lifecycle import journeys, runs, settings, stages
+    from lifecycle import deferred, journeys, settings, stages
 
     declared = journeys.load(journey)
-    today = _today(declared.zone)
-    if settings.is_live() and (day or today) != today:
-        hint = "Repair a missed day with a backfill in Airflow; to try a day out, unset LIFECYCLE_LIVE"
+    clock = _today(declared.zone)
+    if settings.is_live() and (day or clock, today or clock) != (clock, clock):
+        hint = "Repair a missed day with lifecycle backfill; to try a day out, unset LIFECYCLE_LIVE"
         raise LifecycleError(f"{day} is not today, and real people would be messaged", hint=hint)
-    context = runs.for_day(declared.journey, day or today, declared.zone, run_type="manual", today=today)
+    context = _context(declared, day or clock, today, clock)
     # Before any server is started for it: most mistakes show here.
     stages.check_sources(context)
     _ensure_servers()
     done = stages.run_all(context, _channel)
+    if done["readmitted"]:
+        deferred.send(_channel)
     for step_name, counts in done["steps"].items():
         for outcome, people in sorted(counts.items()):
             click.echo(f"{context.run_day} {step_name}: {people} {outcome}")
@@ -256,6 +268,14 @@ def send_deferred() -> None:
             click.echo(f"{where}: {people} {outcome}")
     if not done:
         click.echo("nothing is due", err=True)
+
+
+def _context(declared: Any, day: date, today: date | None, clock: date, *, run_type: str = "manual") -> Any:
+    from lifecycle import runs
+
+    if today and today < day:
+        raise LifecycleError(f"--today {today} lies before --as-of {day}", hint="A day cannot be run before it begins")
+    return runs.for_day(declared.journey, day, declared.zone, run_type=run_type, today=today, clock=clock)
 
 
 def _channel(step: Any) -> Any:
@@ -315,12 +335,20 @@ def check(journey: str | None) -> None:
 @click.option("--to", "last", type=Day(), help="Last run day. Default: today.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 @click.option("--problems", "only_problems", is_flag=True, help="Only what waits for a person, of all journeys.")
-def report(journey: str, first: date | None, last: date | None, form: str, only_problems: bool) -> None:
+@click.option("--digest", "only_digest", is_flag=True, help="Only one hash over what was decided for whom.")
+def report(
+    journey: str, first: date | None, last: date | None, form: str, only_problems: bool, only_digest: bool
+) -> None:
     """Show per run day how many were due, sent, skipped by reason, and converted; and what waits for a person."""
     from datetime import timedelta
 
     from lifecycle import controls, journeys, reports
 
+    if only_digest:
+        digest, decided = reports.digest(journeys.load(journey).journey.name)
+        click.echo(digest)
+        click.echo(f"{decided} messages decided", err=True)
+        return
     problems = reports.problems()
     if only_problems:
         _show(list(reports.Problem._fields), problems, form)

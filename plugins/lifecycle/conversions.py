@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 def record(connection: Connection, run_id: int, context: RunContext) -> list[str]:
-    """Record who reached the goal as of the run and end their enrollment; returns the customer ids of this run.
+    """Record who reached the goal, as far as the transaction knows, and end their enrollment.
 
-    Repeating a run returns the same ids: the database is the truth, XCom only carries them.
+    Returns the ids of the customers who reached it on the day before the run. Repeating a run returns the same ids: the
+    database is the truth, XCom only carries them.
     """
     goal = context.journey.goal
     if goal is None:
@@ -34,4 +35,7 @@ def record(connection: Connection, run_id: int, context: RunContext) -> list[str
         within_days=goal.within_days,
     )
     database.run(connection, "engine/conversions/drop_found.sql")
-    return [row.customer_id for row in database.rows(connection, "engine/conversions/of_run.sql", run_id=run_id)]
+    of_day = database.rows(
+        connection, "engine/conversions/of_day.sql", journey=context.journey.name, as_of=context.as_of
+    )
+    return [row.customer_id for row in of_day]

@@ -32,9 +32,10 @@ def send(channel_for: Callable[[Step], EmailChannel | SmsChannel]) -> dict[str, 
         where = f"{planned.journey}/{planned.step}"
         try:
             declared, step = journeys.load_step(where)
-            today = planned.run_day + timedelta(days=planned.skew_days)
+            today = planned.run_day + timedelta(days=planned.late_days)
+            clock = today + timedelta(days=planned.skew_days)
             context = runs.for_day(
-                declared.journey, planned.run_day, planned.zone, run_type=planned.run_type, today=today
+                declared.journey, planned.run_day, planned.zone, run_type=planned.run_type, today=today, clock=clock
             )
             counts.setdefault(where, Counter()).update(stages.send(context, step, channel_for(step)))
         except LifecycleError as error:

@@ -79,7 +79,7 @@ def _claim(
     batch_id = _hold_name(context, step, channel, shard=shard, shards=shards)
     with database.transaction() as connection:
         database.set_as_of(connection, context.as_of, context.zone)
-        claimed = outbox.claim(connection, context.journey, step, shard=shard, shards=shards, chunk=most)
+        claimed = outbox.claim(connection, context, step, shard=shard, shards=shards, chunk=most)
         return claimed, holds.keep(connection, context.journey, step, batch_id, claimed)
 
 

@@ -23,5 +23,5 @@ def enter(connection: Connection, run_id: int, journey: Journey, step: Step) -> 
 def supersede(connection: Connection, context: RunContext) -> int:
     """End the older enrollment of whoever entered again with a newer anchor (A-2). Returns how many ended."""
     return database.run(
-        connection, "engine/enrollments/supersede.sql", journey=context.journey.name, as_of=context.as_of
+        connection, "engine/enrollments/supersede.sql", journey=context.journey.name, known_at=context.known_at
     )

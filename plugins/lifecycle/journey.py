@@ -22,11 +22,14 @@ from lifecycle.errors import LifecycleError
 Channel = Literal["email", "sms"]
 Entry = Literal["none", "at_their_age"]
 Kind = Literal["marketing", "transactional"]
+WhenLate = Literal["skip", "send"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 # What Twilio takes: so many pictures, and so long that a message may wait to be delivered.
 _MOST_MEDIA = 10
 _LONGEST_VALID = timedelta(hours=10)
+_DAY = timedelta(days=1)
+_LONGEST_LATE = timedelta(days=366)
 
 
 @dataclass(frozen=True)
@@ -117,22 +120,27 @@ class Suppress:
 class Step:
     """One message to one segment.
 
-    A message that could not be sent within `send_within_hours` of its plan (quiet hours, a provider that asks to wait,
-    a pause) is skipped instead of sent late.
+    `max_lateness`, in whole days, says how long after its day a message is still right, whatever held it up: a missed day
+    that is repaired late, quiet hours, a provider that asks to wait, a pause. After it the message is skipped as `stale`,
+    unless `when_late="send"`: then a repaired day sends however late it is.
     """
 
     name: str
     segment: str
     message: Message
     voucher: Voucher | None = None
-    send_within_hours: int = 72
+    max_lateness: timedelta = timedelta(days=3)
+    when_late: WhenLate = "skip"
 
     def __post_init__(self) -> None:
         """Refuse values that no shop means."""
-        if not _is_whole(self.send_within_hours, 1, 720):
-            raise _declared_wrong(
-                f"Step send_within_hours={self.send_within_hours!r}", "Give a whole number of hours from 1 to 720"
-            )
+        late = self.max_lateness
+        if not isinstance(late, timedelta) or late % _DAY or not _DAY <= late <= _LONGEST_LATE:
+            # Less than the day between two runs would skip everybody whenever a run is tried again after midnight.
+            hint = "Give 1 to 366 whole days, as in timedelta(days=3)"
+            raise _declared_wrong(f"Step max_lateness={self.max_lateness!r}", hint)
+        if self.when_late not in ("skip", "send"):
+            raise _declared_wrong(f"Step when_late={self.when_late!r}", 'Give "skip" or "send"')
 
 
 @dataclass(frozen=True)
@@ -160,8 +168,9 @@ class Journey:
     priority: int = 50
     file: Path = field(default=Path(), init=False, compare=False, repr=False)
     line: int = field(default=0, init=False, compare=False, repr=False)
-    # The time zone whose midnights start the run days; `add_tasks` takes it from the schedule of the Dag.
+    # The time zone whose midnights start the run days, and the days themselves; `add_tasks` takes them from the Dag.
     zone: str = field(default="", init=False, compare=False, repr=False)
+    cron: str = field(default="", init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check everything that can be known without a database."""
@@ -176,9 +185,10 @@ class Journey:
             for path in self.template_files(step):
                 _require_file(path, self)
 
-    def schedule_in(self, zone: str) -> None:
-        """Remember the zone of the Dag around the journey."""
+    def schedule(self, cron: str, zone: str) -> None:
+        """Remember the schedule of the Dag around the journey; `cron` is empty when it has no cron line."""
         object.__setattr__(self, "zone", zone)
+        object.__setattr__(self, "cron", cron)
 
     def step(self, name: str) -> Step:
         """The step of that name."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
 
     from lifecycle.journey import Journey, Step
+    from lifecycle.runs import RunContext
 
 # A claim is held this long. A send takes at most the provider timeout, so a longer silence means a dead sender.
 LEASE_SECONDS = 60
@@ -25,11 +26,14 @@ LEASE_SECONDS = 60
 _STATE_AFTER = {"accepted": "accepted", "rejected": "rejected", "retry": "queued", "uncertain": "uncertain"}
 
 
-def plan(connection: Connection, run_id: int, journey: Journey, step: Step, converted_ids: list[str]) -> Counter[str]:
+def plan(
+    connection: Connection, run_id: int, context: RunContext, step: Step, converted_ids: list[str]
+) -> Counter[str]:
     """Plan one message per person of the step's audience; returns counts by outcome, such as `skipped: no_consent`.
 
     Planning again adds nothing: the dedupe key is unique in the schema.
     """
+    journey = context.journey
     lock(connection, journey, step)
     cap_messages, cap_days = settings.frequency_cap(step.message.channel)
     database.run(connection, "engine/outbox/begin_planning.sql", run_id=run_id, step=step.name)
@@ -49,12 +53,24 @@ def plan(connection: Connection, run_id: int, journey: Journey, step: Step, conv
         global_holdout_percent=settings.holdout_percent(),
         cap_messages=cap_messages,
         cap_days=cap_days,
-        send_within_hours=step.send_within_hours,
+        today=context.today,
+        known_at=context.known_at,
+        late_days=context.late_days,
+        max_late_days=step.max_lateness.days,
+        step_late_days=_days_worth_sending(step),
+        steps=[one.name for one in journey.steps],
+        steps_late_days=[_days_worth_sending(one) for one in journey.steps],
     )
-    database.run(connection, "engine/outbox/lose_to.sql", run_id=run_id, journey=journey.name, step=step.name)
+    lost = {"run_id": run_id, "journey": journey.name, "step": step.name, "today": context.today}
+    database.run(connection, "engine/outbox/lose_to.sql", **lost)
     counts = counts_of_step(connection, run_id, step)
     database.run(connection, "engine/outbox/end_planning.sql")
     return counts
+
+
+def _days_worth_sending(step: Step) -> int | None:
+    """How many days after its own day a step's message is still planned; None when it always is."""
+    return None if step.when_late == "send" else step.max_lateness.days
 
 
 def refresh_statistics(*, added_rows: int) -> None:
@@ -85,7 +101,7 @@ def expire_leases(connection: Connection) -> int:
 
 
 def claim(
-    connection: Connection, journey: Journey, step: Step, *, shard: int, shards: int, chunk: int
+    connection: Connection, context: RunContext, step: Step, *, shard: int, shards: int, chunk: int
 ) -> list[Row[Any]]:
     """Take up to `chunk` queued messages; the caller commits before it sends.
 
@@ -98,7 +114,8 @@ def claim(
     return database.rows(
         connection,
         "engine/outbox/claim.sql",
-        journey=journey.name,
+        journey=context.journey.name,
+        skew_days=context.skew_days,
         step=step.name,
         channel=step.message.channel,
         **ids_of_shard(shard, shards),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from lifecycle import as_of, conversions, database, runs, segments, stages
+from lifecycle import as_of, database, runs, segments, stages
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -52,20 +52,21 @@ def with_policy(declared: Declared, first: date, last: date) -> Iterator[ReplayR
             database.run(connection, "engine/outbox/rehearse_sending.sql", run_id=run_id)
 
 
-def plan(declared: Declared, day: date) -> list[ReplayRow]:
-    """What a run of that day would do now, given everything that was decided before."""
+def plan(context: RunContext) -> list[ReplayRow]:
+    """What a run would do now, given everything that was decided before."""
     with _undone() as connection:
-        stages.check_files(connection, declared.journey)
-        context = runs.for_day(declared.journey, day, declared.zone, run_type="plan")
+        stages.check_files(connection, context.journey)
         return list(_decided(connection, context, _rehearse(connection, context)))
 
 
 def _rehearse(connection: Connection, context: RunContext) -> int:
     """Every stage of a run but the sending, inside a transaction that is never committed."""
     run_id = runs.open_run(connection, context)
-    converted_ids = conversions.record(connection, run_id, context)
+    converted_ids = stages.find_converted(connection, run_id, context)
+    database.set_as_of(connection, context.as_of, context.zone)
     for step in context.journey.steps:
         segments.select_audience(connection, run_id, context.journey, step)
+    for step in context.journey.steps:
         stages.plan_step(connection, run_id, context, step, converted_ids)
     stages.close_enrollments(connection, context)
     return run_id

@@ -52,6 +52,18 @@ def per_day(journey: str, first: date, last: date) -> list[DayReport]:
     return list(days.values())
 
 
+def digest(journey: str) -> tuple[str, int]:
+    """One hash over what was ever decided for whom in a journey, ids and timestamps aside, and over how many messages.
+
+    Two databases with the same hash came to the same decisions: a message of a step to a person about an anchor is sent
+    (however far it got), or skipped for the same reason.
+    """
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        (found,) = database.rows(connection, "engine/reports/digest.sql", journey=journey)
+    return found.digest, found.decided
+
+
 class Problem(NamedTuple):
     """Something that waits for a person: what, where (a scope or `journey/step`), how many messages, what to do."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lifecycle import as_of as as_of_module
 from lifecycle import database, settings
+from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
 class RunContext:
     """What every part of a run needs to know: which journey, for which instant, in which zone.
 
-    `skew_days` is how many whole days the run day lies before the day the run is executed on. It is 0 for every run of
-    Airflow; only `lifecycle run` plays another day as if it were today, and clicks on its messages count on that day.
+    `late_days` is how many days after its own day the run is executed: 0 in its time, more when it repairs a missed day.
+    `skew_days` is how far the day it counts as being executed on lies behind the clock: a day that is played as if it
+    were today is not late, and clicks on its messages count on the played day.
     """
 
     journey: Journey
     as_of: datetime
     zone: str
     run_type: str = "manual"
+    late_days: int = 0
     skew_days: int = 0
 
     @property
@@ -37,13 +40,59 @@ class RunContext:
         """The local day the run is for."""
         return as_of_module.run_day(self.as_of, self.zone)
 
+    @property
+    def today(self) -> date:
+        """The local day the run counts as being executed on; its own day, unless it is late."""
+        return self.run_day + timedelta(days=self.late_days)
+
+    @property
+    def known_at(self) -> datetime:
+        """The midnight of `today`: a late run knows who converted since its own day, so that nobody is chased."""
+        return as_of_module.midnight(self.today, self.zone)
+
+    def of_day(self, day: date, *, run_type: str) -> RunContext:
+        """The run of another day of the journey, late when this one is, else played as if it were today."""
+        today = self.today if self.late_days else day
+        clock = self.today + timedelta(days=self.skew_days)
+        return for_day(self.journey, day, self.zone, run_type=run_type, today=today, clock=clock)
+
 
 def for_day(
-    journey: Journey, day: date, zone: str, *, run_type: str = "manual", today: date | None = None
+    journey: Journey,
+    day: date,
+    zone: str,
+    *,
+    run_type: str = "manual",
+    today: date | None = None,
+    clock: date | None = None,
 ) -> RunContext:
-    """The run of a local day; with `today` the day is played as if it were today (see `RunContext.skew_days`)."""
-    skew_days = (today - day).days if today else 0
-    return RunContext(journey, as_of_module.midnight(day, zone), zone, run_type, skew_days)
+    """The run of a local day, which counts as executed on `today` while the `clock` shows another day.
+
+    Without `today` the day is played as if it were today; without `clock` the clock shows the day it counts as.
+    """
+    today = today or day
+    late_days = max(0, (today - day).days)
+    skew_days = (clock - today).days if clock else 0
+    return RunContext(journey, as_of_module.midnight(day, zone), zone, run_type, late_days, skew_days)
+
+
+def executed_now(
+    journey: Journey, day: date, zone: str, *, now: datetime, run_type: str = "manual", as_if_today: bool = False
+) -> RunContext:
+    """The run of a local day that is executed `now`: late when the day is over, unless it is played as if it were today.
+
+    Raises:
+        LifecycleError: the day has not begun, or a day is played while real people would be messaged.
+    """
+    clock = as_of_module.run_day(now, zone)
+    if as_if_today:
+        if settings.is_live() and day != clock:
+            hint = "Run it without; to try a day out, unset LIFECYCLE_LIVE"
+            raise LifecycleError(f"{day} is played as if it were today, and real people would be messaged", hint=hint)
+        return for_day(journey, day, zone, run_type=run_type, clock=clock)
+    if day > clock:
+        raise LifecycleError(f"{day} has not begun in {zone}", hint=f"Run a day up to {clock}")
+    return for_day(journey, day, zone, run_type=run_type, today=clock)
 
 
 def open_run(connection: Connection, context: RunContext) -> int:
@@ -57,6 +106,7 @@ def open_run(connection: Connection, context: RunContext) -> int:
         run_day=context.run_day,
         zone=context.zone,
         run_type=context.run_type,
+        late_days=context.late_days,
         skew_days=context.skew_days,
         git_sha=git_sha(),
     )

@@ -57,6 +57,7 @@ def audience(connection: Connection, journey: Journey, step: Step) -> Iterator[A
 def select_audience(connection: Connection, run_id: int, journey: Journey, step: Step) -> int:
     """Keep the audience of a step for this run, replacing an earlier selection. Returns how many people."""
     check(connection, journey, step)
+    file = segment_of(journey, step)
     database.run(connection, "engine/segments/clear_audience.sql", run_id=run_id, step=step.name)
     records = (
         (run_id, step.name, person.customer_id, person.anchor, json.dumps(person.variables))
@@ -66,6 +67,8 @@ def select_audience(connection: Connection, run_id: int, journey: Journey, step:
     for chunk in _chunks(records, 5_000):
         columns = ("run_id", "step", "customer_id", "anchor", "variables")
         count += database.copy_rows(connection, "lifecycle.audiences", columns, chunk)
+    selected = {"run_id": run_id, "step": step.name, "people": count}
+    database.run(connection, "engine/segments/keep_selection.sql", **selected, sql_sha=file.sha())
     return count
 
 

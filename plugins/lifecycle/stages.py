@@ -16,6 +16,7 @@ from lifecycle import (
     enrollments,
     evidence,
     holds,
+    missed_days,
     outbox,
     rendering,
     runs,
@@ -93,11 +94,25 @@ def end_files(journey: Journey) -> list[AnalystSql]:
 
 
 def record_conversions(context: RunContext) -> Converted:
-    """Open the run and find who reached the goal before anybody is messaged."""
+    """Open the run, catch up with missed days, and find who reached the goal before anybody is messaged."""
     with database.transaction() as connection:
+        missed_days.lock(connection, context.journey)
         run_id = runs.open_run(connection, context)
-        customer_ids = conversions.record(connection, run_id, context)
+        customer_ids = find_converted(connection, run_id, context)
     return {"as_of": context.as_of.isoformat(), "converted": len(customer_ids), "customer_ids": customer_ids}
+
+
+def find_converted(connection: Connection, run_id: int, context: RunContext) -> list[str]:
+    """Catch up and record conversions inside the caller's transaction, for runs and for rehearsals alike.
+
+    A late run ends the journey for people before it plans, not after it: what is known by now decides, whatever order
+    days are repaired in.
+    """
+    missed_days.catch_up(connection, context)
+    customer_ids = conversions.record(connection, run_id, context)
+    if context.late_days:
+        close_enrollments(connection, context)
+    return customer_ids
 
 
 def select_audience(context: RunContext, step: Step) -> int:
@@ -122,7 +137,7 @@ def plan_step(
 ) -> Counter[str]:
     """Enter and plan inside the caller's transaction, for runs and for rehearsals alike."""
     enrollments.enter(connection, run_id, context.journey, step)
-    return outbox.plan(connection, run_id, context.journey, step, converted_ids)
+    return outbox.plan(connection, run_id, context, step, converted_ids)
 
 
 def send(
@@ -152,8 +167,10 @@ def run_all(context: RunContext, channel_for: Callable[[Step], EmailChannel | Sm
     """
     check_sources(context)
     converted = record_conversions(context)
+    # All of them first: of several steps that are due for a person the last one goes.
     for step in context.journey.steps:
         select_audience(context, step)
+    for step in context.journey.steps:
         queue_messages(context, step, converted["customer_ids"])
         send(context, step, channel_for(step))
     closed = close(context)
@@ -161,10 +178,15 @@ def run_all(context: RunContext, channel_for: Callable[[Step], EmailChannel | Sm
 
 
 def close(context: RunContext) -> dict[str, int]:
-    """End the journey for those who never reacted, or who entered again. Returns how many of each."""
+    """End the journey for those who never reacted, or who entered again. Returns how many of each.
+
+    And, after a day that was executed before its turn, for how many `readmitted` steps of later days it planned again.
+    """
     with database.transaction() as connection:
         runs.enter(connection, context)
-        return close_enrollments(connection, context)
+        database.set_as_of(connection, context.known_at, context.zone)
+        closed = close_enrollments(connection, context)
+        return {**closed, "readmitted": missed_days.readmit(connection, context)}
 
 
 def close_enrollments(connection: Connection, context: RunContext) -> dict[str, int]:

@@ -26,7 +26,7 @@ def apply_end(connection: Connection, context: RunContext) -> int:
         connection,
         "engine/suppressions/sunset.sql",
         journey=context.journey.name,
-        as_of=context.as_of,
+        as_of=context.known_at,
         channel=end.channel,
         reason=end.reason,
     )

@@ -41,6 +41,7 @@ class SentMessages:
             "anchor": "'order-' || n",
             "as_of": "now()",
             "run_day": "current_date",
+            "planned_on": "current_date",
             "channel": f"'{channel}'",
             "template": "'survey'",
             "template_sha": "'sha'",

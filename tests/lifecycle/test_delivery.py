@@ -72,7 +72,7 @@ class Desk:
     def claim(self) -> list[Any]:
         with database.transaction() as connection:
             database.set_as_of(connection, self.context.as_of, self.zone)
-            return outbox.claim(connection, self.journey, self.step, shard=0, shards=1, chunk=50)
+            return outbox.claim(connection, self.context, self.step, shard=0, shards=1, chunk=50)
 
     def all(self, query: str) -> list[tuple[Any, ...]]:
         return self.shop.connection.execute(query.encode()).fetchall()

@@ -226,7 +226,7 @@ class MessageStates(RuleBasedStateMachine):
         """A sender takes messages; links are stored before a byte leaves, as delivery does."""
         with database.transaction() as connection:
             database.set_as_of(connection, self.context.as_of, self.zone)
-            taken = outbox.claim(connection, self.journey, self.step, shard=0, shards=1, chunk=chunk)
+            taken = outbox.claim(connection, self.context, self.step, shard=0, shards=1, chunk=chunk)
         sending = [row for row in taken if row.send_state == "sending"]
         with database.transaction() as connection:
             used = [

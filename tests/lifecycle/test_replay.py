@@ -15,7 +15,7 @@ from tests.conftest import PROJECT
 from tests.project_builder import ProjectBuilder
 from tests.shop import Shop
 
-from lifecycle import csv_import, database, journeys, replay
+from lifecycle import csv_import, database, journeys, replay, runs
 from lifecycle.errors import LifecycleError
 
 UCI = PROJECT.parent / "shared" / "data" / "uci"
@@ -178,7 +178,8 @@ def test_whoever_is_past_the_entry_is_left_out_and_listed(silent_shop: Any) -> N
 
 def test_a_plan_writes_nothing_and_says_what_a_run_would_do(silent_shop: Any) -> None:
     before = counts_of_all_tables()
-    rows = replay.plan(journeys.load("reactivation"), date(2026, 3, 31))
+    declared = journeys.load("reactivation")
+    rows = replay.plan(runs.for_day(declared.journey, date(2026, 3, 31), declared.zone))
     assert [(row.customer_id, row.outcome, row.reason) for row in rows] == [
         ("back", "would_send", ""),
         ("refuser", "skipped", "no_consent"),

@@ -94,9 +94,9 @@ def _message(
     values = {"send_state": "accepted", "reason": None, **more}
     run_id = _run(connection, values["journey"], day)
     connection.execute(
-        "insert into lifecycle.messages (run_id, journey, step, customer_id, anchor, as_of, run_day, channel, "
+        "insert into lifecycle.messages (run_id, journey, step, customer_id, anchor, as_of, run_day, planned_on, channel, "
         "template, template_sha, send_state, reason) "
-        "values (%(run_id)s, %(journey)s, %(step)s, %(customer_id)s, %(anchor)s, %(as_of)s, %(run_day)s, 'sms', %(step)s, '', %(send_state)s, %(reason)s)",
+        "values (%(run_id)s, %(journey)s, %(step)s, %(customer_id)s, %(anchor)s, %(as_of)s, %(run_day)s, %(run_day)s, 'sms', %(step)s, '', %(send_state)s, %(reason)s)",
         {
             **values,
             "customer_id": customer_id,

@@ -13,7 +13,7 @@ from tests.journey_runner import PHONE_BROWSER, JourneyRunner, receiver
 from tests.project_builder import ProjectBuilder
 from tests.shop import Shop
 
-from lifecycle import database, journeys, links, outbox
+from lifecycle import database, journeys, links, outbox, runs
 from lifecycle.receiver.app import create_app
 from lifecycle.receiver.limits import MAX_FORM_BYTES
 from lifecycle.receiver.visitors import is_machine, network_of
@@ -240,9 +240,10 @@ def test_posting_unsubscribes_at_once_and_keeps_the_proof(visit: Visit, body: by
 def test_a_refusal_counts_for_the_very_next_claim(visit: Visit) -> None:
     visit.connection.execute("update lifecycle.messages set send_state = 'queued', attempt_id = null")
     visit.person.post(f"/u/{visit.codes['unsubscribe']}")
-    journey = visit.runner.declared.journey
+    declared = visit.runner.declared
+    today = runs.for_day(declared.journey, visit.runner.today, declared.zone)
     with database.transaction() as connection:
-        (claimed,) = outbox.claim(connection, journey, journey.steps[0], shard=0, shards=1, chunk=50)
+        (claimed,) = outbox.claim(connection, today, declared.journey.steps[0], shard=0, shards=1, chunk=50)
     assert (claimed.send_state, claimed.reason) == ("skipped", "no_consent")
 
 

@@ -7,6 +7,7 @@ import json
 import random
 import threading
 import time
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from tests.lifecycle.sent_messages import SentMessages
 from tests.lifecycle.test_delivery_events import lives
 from tests.lifecycle.test_delivery_events import sendgrid as event_of
 
-from lifecycle import database, journeys, outbox
+from lifecycle import database, journeys, outbox, runs
 from lifecycle.receiver.app import create_app
 from lifecycle.receiver.keys import WebhookKeys
 from lifecycle.receiver.limits import MAX_WEBHOOK_BYTES
@@ -422,9 +423,10 @@ def test_t12_stop_counts_before_the_next_claim(client: TestClient, twilio: Twili
     )
     for number in range(10, 101, 10):
         assert twilio.text(client, "STOP", f"+3363998{number:04d}", f"IN{number}").status_code == 200
-    journey = journeys.load("reactivation").journey
+    declared = journeys.load("reactivation")
+    today = runs.for_day(declared.journey, datetime.now(timezone.utc).date(), declared.zone)
     with database.transaction() as connection:
-        claimed = outbox.claim(connection, journey, journey.steps[0], shard=0, shards=1, chunk=50)
+        claimed = outbox.claim(connection, today, declared.journey.steps[0], shard=0, shards=1, chunk=50)
     assert len(claimed) == 10
     assert {row.send_state for row in claimed} == {"skipped"}
 

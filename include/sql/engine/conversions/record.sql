@@ -46,9 +46,9 @@ select
             and messages.customer_id = reached.customer_id
             and messages.anchor = reached.anchor
             and messages.send_state = 'accepted'
-            and messages.as_of <= reached.converted_at
-            and messages.as_of > reached.converted_at - make_interval(days => :within_days)
-        order by messages.as_of desc
+            and messages.planned_on <= cast(reached.converted_at as date)
+            and messages.planned_on > cast(reached.converted_at as date) - :within_days
+        order by messages.planned_on desc, messages.as_of desc
         limit 1
     ) as attributed_step
 from reached

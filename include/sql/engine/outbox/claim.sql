@@ -8,7 +8,7 @@ with candidates as (
         messages.customer_id,
         messages.anchor,
         messages.kind,
-        messages.run_day,
+        messages.planned_on,
         messages.send_after,
         messages.send_before
     from lifecycle.messages as messages
@@ -41,7 +41,8 @@ judged as (
         contacts.address,
         contacts.address_hash,
         case
-            when enrollments.exited_at is not null then 'converted'
+            when enrollments.exited_at <= now() - make_interval(days => :skew_days)
+                then case enrollments.exit_reason when 'superseded' then 'superseded' else 'converted' end
             when contacts.address is null then 'invalid_address'
             when candidates.kind = 'marketing' and not contacts.has_consent then 'no_consent'
             when contacts.is_blocked or (candidates.kind = 'marketing' and contacts.is_suppressed) then 'suppressed'
@@ -60,7 +61,9 @@ judged as (
             and contacts.channel = :channel
     left join lateral (
         -- Looked up by the key, one by one: `limit` keeps Postgres from reading them all.
-        select enrollments.exited_at
+        select
+            enrollments.exited_at,
+            enrollments.exit_reason
         from lifecycle.enrollments as enrollments
         where
             enrollments.journey = :journey
@@ -76,8 +79,8 @@ judged as (
             from lifecycle.messages as earlier
             where
                 earlier.customer_id = candidates.customer_id
-                and earlier.run_day > candidates.run_day - :cap_days
-                and earlier.run_day <= candidates.run_day
+                and earlier.planned_on > candidates.planned_on - :cap_days
+                and earlier.planned_on <= candidates.planned_on
                 and earlier.channel = :channel
                 and earlier.kind = 'marketing'
                 -- Named by what it is not, so that Postgres looks people up and does not read all that was sent.

@@ -6,6 +6,7 @@ select distinct
     runs.run_day,
     runs.zone,
     runs.run_type,
+    runs.late_days,
     runs.skew_days
 from lifecycle.messages as messages
 inner join lifecycle.runs as runs on messages.run_id = runs.run_id

@@ -3,11 +3,11 @@
 update lifecycle.messages as losers
 set send_state = 'skipped', reason = 'lost_to(' || :journey || ')', settled_at = now()
 from lifecycle.messages as winners
-inner join lifecycle.runs as runs on winners.run_id = runs.run_id
 inner join lifecycle.runs as others
     on
-        runs.run_day = others.run_day
-        and runs.journey <> others.journey
+        others.journey <> :journey
+        and others.run_day <= :today
+        and others.run_day + others.late_days >= :today
 where
     winners.run_id = :run_id
     and winners.step = :step
@@ -17,4 +17,5 @@ where
     and losers.customer_id = winners.customer_id
     and losers.kind = 'marketing'
     and losers.send_state = 'queued'
+    and losers.planned_on = :today
     and losers.priority < winners.priority

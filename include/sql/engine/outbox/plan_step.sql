@@ -17,9 +17,12 @@ with due as materialized (
         case :channel
             when 'email' then customers.email_opt_in_at else customers.sms_opt_in_at
         end as opted_in_at,
-        enrollments.enrollment_id is null as is_past_entry,
-        enrollments.exited_at is not null
-        or audiences.customer_id = any(cast(:converted_ids as text[])) as has_converted
+        coalesce(enrollments.entered_at > runs.as_of, true) as is_past_entry,
+        case
+            when enrollments.exited_at <= :known_at and enrollments.exit_reason = 'superseded' then 'superseded'
+            when enrollments.exited_at <= :known_at then 'converted'
+            when audiences.customer_id = any(cast(:converted_ids as text[])) then 'converted'
+        end as exit_reason
     from lifecycle.audiences as audiences
     inner join lifecycle.runs as runs on audiences.run_id = runs.run_id
     left join lifecycle.enrollments as enrollments
@@ -46,6 +49,53 @@ with due as materialized (
                 planned.message_id
                 = lifecycle.message_id(:journey, :step, audiences.customer_id, audiences.anchor)
         )
+
+),
+
+-- What else the journey has for these people on this day or, in a late run, on a day since: one step per person and
+-- run, the newest. What is late itself makes way for nothing.
+later as (
+
+    select
+        audiences.customer_id,
+        audiences.step,
+        audiences.anchor
+    from lifecycle.runs as own
+    inner join lifecycle.runs as others
+        on
+            own.journey = others.journey
+            and others.run_day between own.run_day and :today
+    inner join
+        unnest(cast(:steps as text[]), cast(:steps_late_days as integer[]))
+        with ordinality as steps (step, late_days, place)
+        on others.run_day + coalesce(steps.late_days, 100000) >= :today
+    inner join lifecycle.audiences as audiences
+        on
+            others.run_id = audiences.run_id
+            and steps.step = audiences.step
+    where
+        own.run_id = :run_id
+        and (others.run_day > own.run_day or steps.place > array_position(cast(:steps as text[]), :step))
+        and audiences.customer_id in (select due.customer_id from due)
+
+),
+
+-- The same fact, due again on a later day: that day decides about it.
+due_again as (
+
+    select distinct
+        later.customer_id,
+        later.anchor
+    from later
+    where later.step = :step
+
+),
+
+succeeded as (
+
+    select distinct later.customer_id
+    from later
+    where :kind = 'marketing'
 
 ),
 
@@ -84,11 +134,10 @@ capped as (
 
     select messages.customer_id
     from lifecycle.messages as messages
-    inner join lifecycle.runs as runs on runs.run_id = :run_id
     where
         :kind = 'marketing'
-        and messages.run_day > runs.run_day - :cap_days
-        and messages.run_day <= runs.run_day
+        and messages.planned_on > cast(:today as date) - :cap_days
+        and messages.planned_on <= :today
         and messages.channel = :channel
         and messages.kind = 'marketing'
         and messages.send_state in ('planned', 'queued', 'sending', 'accepted', 'uncertain', 'unconfirmed')
@@ -104,15 +153,14 @@ taken as (
     select distinct on (winners.customer_id)
         winners.customer_id,
         winners.journey
-    from lifecycle.runs as runs
-    inner join lifecycle.runs as others
-        on
-            runs.run_day = others.run_day
-            and others.journey <> :journey
+    from lifecycle.runs as others
     inner join lifecycle.messages as winners on others.run_id = winners.run_id
     where
-        runs.run_id = :run_id
-        and :kind = 'marketing'
+        :kind = 'marketing'
+        and others.journey <> :journey
+        and others.run_day <= :today
+        and others.run_day + others.late_days >= :today
+        and winners.planned_on = :today
         and winners.kind = 'marketing'
         and winners.send_state not in ('skipped', 'cancelled', 'rejected')
         and (winners.send_state <> 'queued' or winners.priority >= :priority)
@@ -132,7 +180,9 @@ judged as materialized (
         due.address_hash,
         case
             when due.is_past_entry then 'past_entry'
-            when due.has_converted then 'converted'
+            when :late_days > cast(:step_late_days as integer) then 'stale'
+            when succeeded.customer_id is not null then 'superseded'
+            when due.exit_reason is not null then due.exit_reason
             when
                 :kind = 'marketing' and (
                     (:holdout_percent > 0 and lifecycle.is_held_out(:journey, due.customer_id, :holdout_percent))
@@ -153,8 +203,17 @@ judged as materialized (
             when refused.is_blocked or (:kind = 'marketing' and refused.address_hash is not null) then 'suppressed'
         end as reason
     from due
+    left join succeeded on due.customer_id = succeeded.customer_id
     left join consented on due.customer_id = consented.customer_id
     left join refused on due.address_hash = refused.address_hash
+    where
+        not exists (
+            select 1
+            from due_again
+            where
+                due_again.customer_id = due.customer_id
+                and due_again.anchor = due.anchor
+        )
 
 ),
 
@@ -213,7 +272,7 @@ decided as (
 )
 
 insert into lifecycle.messages (
-    run_id, journey, step, customer_id, anchor, as_of, run_day, kind, priority,
+    run_id, journey, step, customer_id, anchor, as_of, run_day, planned_on, kind, priority,
     channel, template, template_sha, address_hash, variables, send_before, send_state, reason
 )
 select
@@ -224,6 +283,7 @@ select
     planned.anchor,
     planned.as_of,
     planned.run_day,
+    :today as planned_on,
     :kind as kind,
     :priority as priority,
     :channel as channel,
@@ -231,7 +291,10 @@ select
     :template_sha as template_sha,
     planned.address_hash,
     planned.variables,
-    now() + make_interval(hours => :send_within_hours) as send_before,
+    -- The end of the last local day on which the message is still right.
+    date_trunc('day', now()) + make_interval(
+        days => 1 + :max_late_days - case when cast(:step_late_days as integer) is null then 0 else :late_days end
+    ) as send_before,
     case when planned.final_reason is null then 'queued' else 'skipped' end as send_state,
     planned.final_reason as reason
 from decided as planned

@@ -1,11 +1,21 @@
--- How many people each run day found converted.
+-- How many people each run day found converted: those who reached the goal since the run before it.
 select
     runs.run_day,
     count(*) as people
 from lifecycle.conversions as conversions
-inner join lifecycle.runs as runs on conversions.run_id = runs.run_id
+cross join
+    lateral (
+        select first_to_know.run_day
+        from lifecycle.runs as first_to_know
+        where
+            first_to_know.journey = conversions.journey
+            and first_to_know.as_of > conversions.converted_at
+            and first_to_know.run_type <> 'missed'
+        order by first_to_know.as_of
+        limit 1
+    ) as runs
 where
     conversions.journey = :journey
     and runs.run_day between :from_day and :to_day
-group by 1
-order by 1
+group by runs.run_day
+order by runs.run_day

@@ -12,6 +12,7 @@ left join lifecycle.messages as messages
     on messages.message_id = lifecycle.message_id(runs.journey, audiences.step, audiences.customer_id, audiences.anchor)
 where
     runs.journey = :journey
+    and runs.run_type <> 'missed'
     and runs.run_day between :from_day and :to_day
     and (messages.message_id is null or messages.run_id = runs.run_id)
 group by 1, 2, 3, 4

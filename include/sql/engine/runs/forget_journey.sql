@@ -40,6 +40,12 @@ conversions as (
     where journey = :journey
 ),
 
+runs as (
+    -- So that the journey starts with the first day of the rehearsal. Their audiences stay, and nobody finds them.
+    delete from lifecycle.runs
+    where journey = :journey
+),
+
 suppressions as (
     delete from lifecycle.suppressions
     where source = :journey

@@ -1,0 +1,51 @@
+"""Schedules: on which local days a cron line runs a journey."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta, timezone
+
+from lifecycle.as_of import zone_named
+from lifecycle.errors import LifecycleError
+
+
+def check(cron: str) -> None:
+    """Refuse a cron line that is none, or that never comes.
+
+    Raises:
+        LifecycleError: with what is wrong.
+    """
+    from croniter import CroniterBadDateError, croniter
+    from croniter.croniter import CroniterError
+
+    try:
+        croniter(cron, datetime(2024, 1, 1, tzinfo=timezone.utc)).get_next(datetime)
+    except CroniterBadDateError:
+        raise LifecycleError(f"The schedule {cron!r} never comes", hint="Give a day that exists") from None
+    except (CroniterError, ValueError, KeyError) as error:
+        raise LifecycleError(
+            f"The schedule {cron!r} is no cron line: {error}", hint='Use daily("10:00", tz=...)'
+        ) from None
+
+
+def run_days(cron: str, first: date, last: date) -> list[date]:
+    """The local days from first to last that the cron line comes on; none without a cron line."""
+    if not cron:
+        return []
+    if cron.split()[2:] == ["*", "*", "*"]:
+        return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    from croniter import croniter
+
+    moments = croniter(cron, datetime.combine(first, time()) - timedelta(seconds=1))
+    days: list[date] = []
+    while (day := moments.get_next(datetime).date()) <= last:
+        if not days or days[-1] != day:
+            days.append(day)
+    return days
+
+
+def last_run_day(cron: str, zone: str, now: datetime) -> date:
+    """The local day of the last moment of the schedule that has come by `now`."""
+    from croniter import croniter
+
+    wall = now.astimezone(zone_named(zone)).replace(tzinfo=None)
+    return croniter(cron, wall + timedelta(seconds=1)).get_prev(datetime).date()

@@ -1,0 +1,252 @@
+"""Missed days come to the same decisions in whatever order they are repaired (architecture §5, reliability G12)."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.project_builder import ProjectBuilder
+from tests.shop import Shop
+
+from lifecycle import journeys, missed_days, replay, reports, runs, stages
+from lifecycle.channels import OutgoingSms, Receipt
+
+SWITCHED_ON = date(2026, 3, 1)
+FIRST_MISSED = date(2026, 3, 6)
+LAST_MISSED = FIRST_MISSED + timedelta(days=44)
+TODAY = LAST_MISSED + timedelta(days=1)
+MISSED = [FIRST_MISSED + timedelta(days=number) for number in range(45)]
+MAX_LATE = 3
+# What the clock on the wall says while TODAY is played.
+CLOCK = datetime.now(timezone.utc).date()
+
+
+@dataclass
+class Provider:
+    """An SMS provider that takes everything."""
+
+    received: list[OutgoingSms] = field(default_factory=list)
+
+    def send(self, message: OutgoingSms) -> Receipt:
+        self.received.append(message)
+        return Receipt("accepted", provider_id=f"SM{len(self.received)}", http_status=201)
+
+
+@dataclass
+class Ladder:
+    """The reactivation ladder on a shop; every run is executed on TODAY unless it is said otherwise."""
+
+    shop: Shop
+    declared: Any = field(default_factory=lambda: journeys.load("reactivation"))
+    provider: Provider = field(default_factory=Provider)
+
+    def run(self, day: date, *, today: date | None = TODAY) -> dict[str, Any]:
+        context = runs.for_day(self.declared.journey, day, self.declared.zone, today=today, clock=CLOCK)
+        return stages.run_all(context, lambda _: self.provider)  # type: ignore[arg-type, return-value]
+
+    def in_time(self, first: date, last: date) -> None:
+        for number in range((last - first).days + 1):
+            day = first + timedelta(days=number)
+            self.run(day, today=day)
+
+    def decisions(self) -> dict[tuple[str, str, str], str]:
+        found = self.shop.connection.execute(
+            "select step, customer_id, anchor, coalesce(reason, 'send') from lifecycle.messages"
+        ).fetchall()
+        return {tuple(row[:3]): row[3] for row in found}
+
+    def digest(self) -> str:
+        return reports.digest("reactivation")[0]
+
+    def forget(self) -> None:
+        tables = "messages, attempts, links, conversions, runs, audiences, selections, enrollments, suppressions"
+        for table in tables.split(", "):
+            self.shop.connection.execute(f"delete from lifecycle.{table}".encode())
+
+
+@pytest.fixture
+def ladder(shop: Shop) -> Ladder:
+    """Some 250 people who fall silent, come back, order twice, refuse, or share a phone, around the missed days."""
+    chance = random.Random(12)
+    for number in range(250):
+        person = f"person-{number:03d}"
+        phone = "+33639980001" if number in (7, 8) else f"+3363999{number:04d}"
+        shop.customer(person, phone=phone, sms_consent=chance.random() > 0.1)
+        last_seen = date(2026, 1, 5) + timedelta(days=chance.randrange(90))
+        shop.order(person, last_seen)
+        if chance.random() < 0.5:
+            again = last_seen + timedelta(days=chance.randrange(1, 75))
+            if again < TODAY:
+                (shop.order if chance.random() < 0.5 else shop.visit)(person, again)
+    return Ladder(shop)
+
+
+def forward(ladder: Ladder, days: list[date]) -> None:
+    for day in days:
+        ladder.run(day)
+
+
+def backward(ladder: Ladder, days: list[date]) -> None:
+    forward(ladder, days[::-1])
+
+
+def shuffled(ladder: Ladder, days: list[date]) -> None:
+    forward(ladder, random.Random(3).sample(days, len(days)))
+
+
+def two_at_a_time(ladder: Ladder, days: list[date]) -> None:
+    with ThreadPoolExecutor(2) as executor:
+        list(executor.map(ladder.run, days))
+
+
+def all_again_after_the_first_day_of_today(ladder: Ladder, days: list[date]) -> None:
+    """The scheduler is back and runs today first; then everything is repaired, twice."""
+    ladder.run(TODAY)
+    backward(ladder, days)
+    forward(ladder, days)
+
+
+ORDERS = [forward, backward, shuffled, two_at_a_time, all_again_after_the_first_day_of_today]
+
+
+@pytest.fixture
+def repaired(ladder: Ladder) -> Callable[[Any], Ladder]:
+    """The ladder after an outage of 45 days that was repaired on the next day in some order."""
+
+    def repair(order: Callable[[Ladder, list[date]], None]) -> Ladder:
+        ladder.forget()
+        ladder.in_time(SWITCHED_ON, FIRST_MISSED - timedelta(days=1))
+        order(ladder, MISSED)
+        ladder.run(TODAY)
+        return ladder
+
+    return repair
+
+
+def test_whatever_the_order_of_repair_everybody_gets_the_same(repaired: Callable[[Any], Ladder]) -> None:
+    digests = set()
+    decided = {}
+    for order in ORDERS:
+        ladder = repaired(order)
+        digests.add(ladder.digest())
+        decided[order.__name__] = ladder.decisions()
+        nobody_twice_or_too_late(ladder)
+    for name, decisions in decided.items():
+        assert decisions == decided["forward"], name
+    assert len(digests) == 1
+    assert {"stale", "past_entry", "no_consent", "send"} <= set(decided["forward"].values())
+
+
+def nobody_twice_or_too_late(ladder: Ladder) -> None:
+    """Every due step has one row, nobody gets two on one day, and nothing is sent later than its lateness."""
+    due = {
+        (row.step, row.customer_id, row.anchor) for row in replay.without_policy(ladder.declared, SWITCHED_ON, TODAY)
+    }
+    assert set(ladder.decisions()) == due
+    sent = ladder.shop.connection.execute(
+        "select run_day, planned_on, customer_id from lifecycle.messages where send_state = 'accepted'"
+    ).fetchall()
+    assert len(sent) > 20
+    assert all((planned_on - run_day).days <= MAX_LATE for run_day, planned_on, _ in sent)
+    assert max(Counter((planned_on, customer) for _, planned_on, customer in sent).values()) == 1
+
+
+def test_days_played_as_if_they_were_today_end_the_same_in_any_order(ladder: Ladder) -> None:
+    """The first run of a journey may be the last of its days: whoever enters on an earlier one is let in again."""
+    # After a visit a step may be due twice about one order, and then the first day that is played decides.
+    ladder.shop.connection.execute("delete from imported.page_views")
+    days = MISSED[:36]
+    decided = []
+    for order in (days, days[::-1], random.Random(5).sample(days, len(days))):
+        ladder.forget()
+        for day in order:
+            ladder.run(day, today=day)
+        decided.append(ladder.decisions())
+    assert decided[1] == decided[0]
+    assert decided[2] == decided[0]
+    assert "past_entry" in decided[0].values()
+
+
+def test_a_person_who_reached_the_next_step_meanwhile_gets_that_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_PROJECT", str(tmp_path))
+    two_days_apart(ProjectBuilder(tmp_path))
+    shop.customer("bert")
+    shop.customer("ana", signed_up_at=datetime(2026, 3, 1, 12, tzinfo=timezone.utc))
+    ladder = Ladder(shop, journeys.load("welcome"))
+    ladder.run(date(2026, 2, 28), today=date(2026, 2, 28))
+    # Due for `hello` on the 2nd and for `tips` on the 4th; both are repaired on the 5th, the older one first.
+    for day in (date(2026, 3, 2), date(2026, 3, 4)):
+        ladder.run(day, today=date(2026, 3, 5))
+    assert ladder.decisions() == {("hello", "ana", "signup"): "superseded", ("tips", "ana", "signup"): "send"}
+
+
+def two_days_apart(project: ProjectBuilder) -> None:
+    """A journey that says hello on the day after somebody signed up, and gives tips two days later."""
+    project.dag(
+        "welcome",
+        'Journey(name="welcome", steps=[Step("hello", segment="one.sql", message=Sms("hello")), '
+        'Step("tips", segment="three.sql", message=Sms("tips"))])',
+    )
+    for name, days in (("one", 1), ("three", 3)):
+        project.segment(
+            "welcome",
+            name,
+            "select customers.customer_id, 'signup' as anchor from shop.customers as customers "
+            f"where customers.signed_up_at >= as_of() - interval '{days} days' "
+            f"and customers.signed_up_at < as_of() - interval '{days - 1} days'\n",
+        )
+    for name in ("hello", "tips"):
+        project.template("welcome", f"{name}.sms.j2", "Hello\n")
+
+
+def test_who_converted_since_a_missed_day_is_not_chased_for_it(shop: Shop) -> None:
+    shop.customer("back")
+    shop.order("back", date(2026, 2, 1))
+    ladder = Ladder(shop)
+    ladder.run(date(2026, 3, 1), today=date(2026, 3, 1))
+    shop.order("back", date(2026, 3, 4))
+    # Silent for 30 days on the 3rd; the day is repaired on the 5th, when the order of the 4th is known.
+    ladder.run(date(2026, 3, 3), today=date(2026, 3, 5))
+    assert list(ladder.decisions().values()) == ["converted"]
+
+
+def test_unrepaired_days_do_not_shut_people_out(shop: Shop) -> None:
+    shop.customer("silent")
+    shop.order("silent", date(2026, 2, 1))
+    ladder = Ladder(shop)
+    ladder.run(date(2026, 3, 1), today=date(2026, 3, 1))
+    # The survey's day, 3 March, is never run; 30 days later they are in the ladder nevertheless.
+    ladder.run(date(2026, 4, 2), today=date(2026, 4, 2))
+    assert {key[0]: value for key, value in ladder.decisions().items()} == {"contest": "send"}
+
+
+def test_missed_days_are_listed_with_the_command_that_repairs_them(ladder: Ladder) -> None:
+    now = datetime(2026, 3, 9, 12, tzinfo=timezone.utc)
+    assert missed_days.listed(ladder.declared, now) == []
+    for day in (date(2026, 3, 1), date(2026, 3, 4), date(2026, 3, 8)):
+        ladder.run(day, today=day)
+    found = missed_days.listed(ladder.declared, now)
+    assert [(span.first.day, span.last.day) for span in found] == [(2, 3), (5, 7), (9, 9)]
+    assert found[0].repair() == "lifecycle backfill reactivation --from 2026-03-02 --to 2026-03-03"
+
+
+def test_a_day_is_not_missed_before_its_hour(ladder: Ladder) -> None:
+    ladder.run(date(2026, 3, 1), today=date(2026, 3, 1))
+    assert missed_days.listed(ladder.declared, datetime(2026, 3, 2, 9, 59, tzinfo=timezone.utc)) == []
+    assert missed_days.listed(ladder.declared, datetime(2026, 3, 2, 10, 1, tzinfo=timezone.utc)) != []
+
+
+def test_a_day_on_which_the_run_failed_is_missed(ladder: Ladder) -> None:
+    ladder.run(date(2026, 3, 1), today=date(2026, 3, 1))
+    context = runs.for_day(ladder.declared.journey, date(2026, 3, 2), ladder.declared.zone)
+    stages.record_conversions(context)
+    assert missed_days.listed(ladder.declared, datetime(2026, 3, 2, 12, tzinfo=timezone.utc)) != []
