@@ -10,13 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lifecycle.airflow_tasks import DAG_DEFAULTS, JOURNEY_DEFAULTS, add_deferred_sending, add_tasks, daily
+    from lifecycle.airflow_tasks import (
+        DAG_DEFAULTS,
+        JOURNEY_DEFAULTS,
+        add_deferred_sending,
+        add_journey_health,
+        add_tasks,
+        daily,
+    )
     from lifecycle.journey import Email, Goal, Journey, Sms, Step, Suppress, Voucher
 
 _HOMES = {
     "DAG_DEFAULTS": "airflow_tasks",
     "JOURNEY_DEFAULTS": "airflow_tasks",
     "add_deferred_sending": "airflow_tasks",
+    "add_journey_health": "airflow_tasks",
     "add_tasks": "airflow_tasks",
     "daily": "airflow_tasks",
     "Email": "journey",
@@ -39,6 +47,7 @@ __all__ = [
     "Suppress",
     "Voucher",
     "add_deferred_sending",
+    "add_journey_health",
     "add_tasks",
     "daily",
 ]

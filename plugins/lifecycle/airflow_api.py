@@ -97,12 +97,13 @@ class AirflowApi:
             "run_backwards": False,
             "dag_run_conf": dict(conf or {}),
         }
-        if not wait_until(lambda: not self._has_active_backfill(dag_id), timeout=120, interval=1):
+        if not wait_until(lambda: not self.has_active_backfill(dag_id), timeout=120, interval=1):
             hint = "Wait for it, or cancel it in the UI under Backfills"
             raise LifecycleError(f"Another backfill of {dag_id} is still running", hint=hint)
         return int(self._call("POST", "/api/v2/backfills", body)["id"])
 
-    def _has_active_backfill(self, dag_id: str) -> bool:
+    def has_active_backfill(self, dag_id: str) -> bool:
+        """Whether a backfill of the Dag is not over, or Airflow has not noticed it yet."""
         found = self._call("GET", f"/api/v2/backfills?dag_id={_part(dag_id)}&limit=100&order_by=-id")["backfills"]
         return any(backfill["completed_at"] is None for backfill in found)
 

@@ -14,7 +14,7 @@ from typing import Any
 from airflow.sdk import DAG, BaseHook, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from lifecycle import as_of, deferred, runs, schedules, segments, senders, settings, stages
+from lifecycle import as_of, deferred, health, runs, schedules, segments, senders, settings, stages
 from lifecycle.channels import EmailChannel, SmsChannel
 from lifecycle.channels.accounts import SendGridAccount, TwilioAccount
 from lifecycle.errors import LifecycleError, TryAgainError
@@ -163,6 +163,16 @@ def add_deferred_sending() -> None:
         return in_task(lambda: deferred.send(channel_for))
 
     send_deferred()
+
+
+def add_journey_health() -> None:
+    """Make the task `journey_health` in the Dag around the call: it fails while anything waits for a person."""
+
+    @task
+    def journey_health() -> dict[str, int]:
+        return in_task(lambda: {"journeys": health.require(datetime.now(timezone.utc))})
+
+    journey_health()
 
 
 def _step_tasks(journey: Journey, step: Step, converted: Any) -> tuple[TaskGroup, Any, Any]:

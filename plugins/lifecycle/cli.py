@@ -10,7 +10,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +254,58 @@ def run_command(journey: str, day: date | None, today: date | None) -> None:
     click.echo(f"{context.run_day} converted: {done['converted']}, ended without a reaction: {done['suppressed']}")
 
 
+@cli.command()
+@click.argument("journey")
+@click.option("--from", "first", type=Day(), required=True, help="First run day.")
+@click.option("--to", "last", type=Day(), required=True, help="Last run day.")
+@click.option("--again", is_flag=True, help="Also run days again that ended well; nobody is messaged twice.")
+@click.option("--plan", "only_plan", is_flag=True, help="Only show what it would do.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def backfill(journey: str, first: date, last: date, again: bool, only_plan: bool, yes: bool) -> None:
+    """Repair missed days through Airflow, one at a time: shows what it will do, asks, waits, and says what it did."""
+    from lifecycle import backfills, journeys, stack
+
+    declared = journeys.load(journey)
+    now = _now()
+    days = backfills.days_of(declared, first, last, now)
+    if not again:
+        done = backfills.done_days(declared, days)
+        days = [day for day in days if day not in done]
+    if not days:
+        click.echo("every one of these days has run already; --again runs them once more", err=True)
+        return
+    planned = backfills.plan(declared, days, now)
+    columns = ["run_day", "send", "late", "superseded", "other skips", "already decided"]
+    _show(columns, map(_planned_row, planned), "table")
+    sends = sum(day.sends for day in planned)
+    if only_plan:
+        return
+    api = stack.require_airflow().api()
+    backfills.require_ready(api, declared)
+    if not yes:
+        click.confirm(f"Run {len(days)} days of {journey} in Airflow, and send {sends} messages?", abort=True)
+    backfills.run(api, declared, days, again=again, watch=_watcher())
+    _show_report(journey, days[0], days[-1], "table")
+
+
+def _planned_row(day: Any) -> list[Any]:
+    late, superseded, decided = (day.outcomes[name] for name in ("stale", "superseded", "already_decided"))
+    return [day.run_day, day.sends, late, superseded, day.other_skips, decided]
+
+
+def _watcher() -> Callable[[dict[date, str]], None]:
+    """Says on a line of its own what became of each day, as soon as it did."""
+    told: dict[date, str] = {}
+
+    def watch(states: dict[date, str]) -> None:
+        for day, state in sorted(states.items()):
+            if state != told.get(day) and state in ("running", "success", "failed"):
+                click.echo(f"{day} {state}", err=True)
+            told[day] = state
+
+    return watch
+
+
 @cli.command("send-deferred")
 def send_deferred() -> None:
     """Send what waited for the end of somebody's quiet hours, of all journeys; Airflow does it every 15 minutes."""
@@ -342,14 +394,14 @@ def report(
     """Show per run day how many were due, sent, skipped by reason, and converted; and what waits for a person."""
     from datetime import timedelta
 
-    from lifecycle import controls, journeys, reports
+    from lifecycle import controls, health, journeys, reports
 
     if only_digest:
         digest, decided = reports.digest(journeys.load(journey).journey.name)
         click.echo(digest)
         click.echo(f"{decided} messages decided", err=True)
         return
-    problems = reports.problems()
+    problems = health.problems(_now())
     if only_problems:
         _show(list(reports.Problem._fields), problems, form)
         return
@@ -358,13 +410,18 @@ def report(
         click.echo(f"paused: {', '.join(paused)}; open again with: lifecycle resume", err=True)
     declared = journeys.load(journey)
     last = last or _today(declared.zone)
-    days = reports.per_day(journey, first or last - timedelta(days=30), last)
-    columns = ["run_day", "due", "sent", "skipped", "waiting", "failed", "unknown", "converted"]
-    _show(columns, (_report_row(day) for day in days), form)
+    _show_report(journey, first or last - timedelta(days=30), last, form)
     for problem in problems:
         since = f"{problem.since:%Y-%m-%d %H:%M %Z}"
         waits = f"{problem.problem}: {problem.where}, {problem.messages} messages, since {since} ({problem.why})"
         click.echo(f"{waits}; see: {problem.look_at}", err=True)
+
+
+def _show_report(journey: str, first: date, last: date, form: str) -> None:
+    from lifecycle import reports
+
+    columns = ["run_day", "due", "sent", "skipped", "waiting", "failed", "unknown", "converted"]
+    _show(columns, (_report_row(day) for day in reports.per_day(journey, first, last)), form)
 
 
 def _report_row(day: Any) -> list[Any]:
@@ -444,12 +501,14 @@ def down() -> None:
 
 
 def _today(zone: str) -> date:
-    """The one place where the clock is read: the edge."""
-    from datetime import datetime, timezone
-
     from lifecycle.as_of import run_day
 
-    return run_day(datetime.now(timezone.utc), zone)
+    return run_day(_now(), zone)
+
+
+def _now() -> datetime:
+    """The one place where the clock is read: the edge."""
+    return datetime.now(timezone.utc)
 
 
 def _show(columns: list[str], rows: Iterable[Iterable[Any]], form: str) -> None:

@@ -9,23 +9,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lifecycle import as_of, csv_import, database, demo_shop, journeys, links, reports, settings, stack
+from lifecycle import (
+    as_of,
+    backfills,
+    csv_import,
+    database,
+    demo_shop,
+    journeys,
+    links,
+    reports,
+    schedules,
+    settings,
+    stack,
+)
 from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
     from lifecycle.airflow_api import AirflowApi
+    from lifecycle.journeys import Declared
     from lifecycle.stack import AirflowAddress
 
 JOURNEY = "reactivation"
-_RUN_TIMEOUT_SECONDS = 600
-_ENDED = {"success", "failed"}
 
 
 def run(folder: Path | None, *, shift_to_today: bool, days: int) -> None:
@@ -67,28 +78,16 @@ def _run(console: Console, folder: Path | None, *, shift_to_today: bool, days: i
         api = address.api()
         api.wait_for_dag(JOURNEY)
         api.unpause(JOURNEY)
-    first, last = last_run_days(api.dag(JOURNEY) or {}, declared.zone, now, days)
-    _backfill(console, api, declared.zone, first, last, is_new=is_new)
+    first, last = last_run_days(declared, now, days)
+    _backfill(console, api, declared, first, last, is_new=is_new)
     _print_table(console, first, last)
     _print_addresses(console, address)
 
 
-def last_run_days(dag: dict[str, Any], zone: str, now: datetime, days: int) -> tuple[date, date]:
+def last_run_days(declared: Declared, now: datetime, days: int) -> tuple[date, date]:
     """The last days whose hour of the schedule has come."""
-    hour, minute = _wall_time(dag)
-    today = as_of.run_day(now, zone)
-    has_come = now >= _at(today, zone, hour, minute)
-    last = today if has_come else today - timedelta(days=1)
+    last = schedules.last_run_day(declared.journey.cron, declared.zone, now)
     return last - timedelta(days=days - 1), last
-
-
-def _wall_time(dag: dict[str, Any]) -> tuple[int, int]:
-    minute, hour, *_ = str(dag.get("timetable_summary") or "0 0").split()
-    return int(hour), int(minute)
-
-
-def _at(day: date, zone: str, hour: int, minute: int) -> datetime:
-    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=as_of.zone_named(zone))
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
@@ -135,66 +134,24 @@ def _made_up_shop(today: date) -> Path:
 # --- Airflow ----------------------------------------------------------------------------------------------------------
 
 
-def _backfill(console: Console, api: AirflowApi, zone: str, first: date, last: date, *, is_new: bool) -> None:
-    hour, minute = _wall_time(api.dag(JOURNEY) or {})
-    wanted = {_at(first + timedelta(days=number), zone, hour, minute) for number in range((last - first).days + 1)}
-    begun = datetime.now(timezone.utc)
-    # Days that ran with another data set run again; what was already decided for somebody is never sent twice.
-    reprocess = "completed" if is_new else "none"
-    done = set() if is_new else {_logical(run) for run in api.dag_runs(JOURNEY) if run["state"] == "success"}
-    if not wanted <= done:
-        # Each day as if it were today: a demo of seven days is no repair of six missed ones.
-        conf = {"as_if_today": True}
-        api.create_backfill(JOURNEY, min(wanted), max(wanted), reprocess_behavior=reprocess, conf=conf)
-    _wait(console, api, wanted, begun if is_new else None)
+def _backfill(console: Console, api: AirflowApi, declared: Declared, first: date, last: date, *, is_new: bool) -> None:
+    """Run the days in Airflow, with their progress; days that ran with another data set run again.
 
-
-def _wait(console: Console, api: AirflowApi, wanted: set[datetime], since: datetime | None) -> None:
-    """Show the runs live until all ended.
-
-    Raises:
-        LifecycleError: a run failed, or they take longer than ten minutes.
+    Each is played as if it were today: a demo of seven days is no repair of six missed ones.
     """
-    deadline = time.monotonic() + _RUN_TIMEOUT_SECONDS
+    days = as_of.days_between(first, last)
     with Live(console=console, refresh_per_second=4, transient=True) as live:
-        while True:
-            runs = {_logical(run): run for run in api.dag_runs(JOURNEY) if _logical(run) in wanted}
-            fresh = {when: run for when, run in runs.items() if since is None or _is_after(run, since)}
-            live.update(_progress(wanted, fresh))
-            if all(when in fresh and fresh[when]["state"] in _ENDED for when in wanted):
-                break
-            if time.monotonic() > deadline:
-                raise LifecycleError("The runs take longer than ten minutes", hint="Look at them in the Airflow UI")
-            time.sleep(0.5)
-    failed = sorted(str(when.date()) for when in wanted if fresh[when]["state"] == "failed")
-    if failed:
-        raise LifecycleError(
-            f"Airflow failed the run of {', '.join(failed)}",
-            hint=f"Open the Dag {JOURNEY} in its UI and read the task's log",
-        )
+        conf = {"as_if_today": True}
+        backfills.run(api, declared, days, again=is_new, conf=conf, watch=lambda states: live.update(_progress(states)))
 
 
-def _is_after(run: dict[str, Any], since: datetime) -> bool:
-    started = run.get("start_date")
-    return bool(started) and _instant(started) >= since
-
-
-def _progress(wanted: set[datetime], runs: dict[datetime, dict[str, Any]]) -> Text:
-    ended = sum(run["state"] in _ENDED for run in runs.values())
-    line = Text(f"Running {len(wanted)} days in Airflow: {ended} done ")
-    for when in sorted(wanted):
-        state = runs[when]["state"] if when in runs else "waiting"
+def _progress(states: dict[date, str]) -> Text:
+    ended = sum(state in backfills.ENDED for state in states.values())
+    line = Text(f"Running {len(states)} days in Airflow: {ended} done ")
+    for day, state in sorted(states.items()):
         style = {"success": "green", "failed": "red", "running": "yellow"}.get(state, "dim")
-        line.append(f" {when:%d %b}", style)
+        line.append(f" {day:%d %b}", style)
     return line
-
-
-def _logical(run: dict[str, Any]) -> datetime:
-    return _instant(run["logical_date"] or run["run_after"])
-
-
-def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------

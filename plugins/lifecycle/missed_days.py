@@ -89,11 +89,15 @@ def readmit(connection: Connection, context: RunContext) -> int:
 
 
 class Missed(NamedTuple):
-    """Days of a journey that should have been run and were not, without a gap between them."""
+    """Days of a journey that should have been run and were not, without a gap between them.
+
+    `people` are the steps that were due on these days for somebody, as far as a later run has caught up with them.
+    """
 
     journey: str
     first: date
     last: date
+    people: int
 
     def repair(self) -> str:
         """The command that repairs them."""
@@ -113,22 +117,21 @@ def listed(declared: Declared, now: datetime, *, within_days: int = 366) -> list
             return []
         last = schedules.last_run_day(journey.cron, declared.zone, now)
         first = max(known.first_day, last - timedelta(days=within_days))
-        executed = database.rows(
-            connection, "engine/missed_days/executed.sql", journey=journey.name, from_day=first, to_day=last
-        )
-    done = {row.run_day for row in executed}
-    return _spans(journey.name, schedules.run_days(journey.cron, first, last), done)
+        span = {"journey": journey.name, "from_day": first, "to_day": last}
+        done = {row.run_day for row in database.rows(connection, "engine/missed_days/executed.sql", **span)}
+        due = {row.run_day: row.people for row in database.rows(connection, "engine/missed_days/due.sql", **span)}
+    return _spans(journey.name, schedules.run_days(journey.cron, first, last), done, due)
 
 
-def _spans(journey: str, days: list[date], done: set[date]) -> list[Missed]:
+def _spans(journey: str, days: list[date], done: set[date], due: dict[date, int]) -> list[Missed]:
     spans: list[Missed] = []
     is_open = False
     for day in days:
         if day in done:
             is_open = False
         elif is_open:
-            spans[-1] = spans[-1]._replace(last=day)
+            spans[-1] = spans[-1]._replace(last=day, people=spans[-1].people + due.get(day, 0))
         else:
-            spans.append(Missed(journey, day, day))
+            spans.append(Missed(journey, day, day, due.get(day, 0)))
             is_open = True
     return spans

@@ -26,6 +26,9 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_SENDGRID_WEBHOOK_KEYS": "Verification keys of SendGrid's event webhook, comma separated, newest first.",
     "LIFECYCLE_TWILIO_AUTH_TOKENS": "Auth tokens Twilio signs its callbacks with, comma separated, newest first.",
     "LIFECYCLE_TRUSTED_PROXIES": "Addresses of proxies whose X-Forwarded-For is believed. Default: 127.0.0.1.",
+    "LIFECYCLE_AIRFLOW_URL": "Where the Airflow that `lifecycle backfill` asks answers. Default: the one that runs here.",
+    "LIFECYCLE_AIRFLOW_USER": "Who `lifecycle backfill` logs in as. Default: admin.",
+    "LIFECYCLE_AIRFLOW_PASSWORD": "The password of that user.",
     "LIFECYCLE_SECRET_KEY": "Key that link codes and tokens are made with. Default: generated under LIFECYCLE_HOME.",
     "LIFECYCLE_TIMEZONE": "Time zone of the store; wins over the tz= of every journey's daily(). Default: what the Dag says.",
     "LIFECYCLE_SENDER_EMAIL": "From address of emails. Default: hello@shop.example.",
@@ -109,6 +112,21 @@ def sandbox_url() -> str:
 def public_url() -> str:
     """Base of every link in a message, without a trailing slash; empty: the receiver under LIFECYCLE_HOME."""
     return _read("LIFECYCLE_PUBLIC_URL").rstrip("/")
+
+
+def airflow_url() -> str:
+    """Where Airflow's api-server answers, without a trailing slash; empty: the one under LIFECYCLE_HOME."""
+    return _read("LIFECYCLE_AIRFLOW_URL").rstrip("/")
+
+
+def airflow_user() -> str:
+    """Who asks Airflow for backfills."""
+    return _read("LIFECYCLE_AIRFLOW_USER", "admin")
+
+
+def airflow_password() -> str:
+    """The password of that user."""
+    return _read("LIFECYCLE_AIRFLOW_PASSWORD")
 
 
 def sendgrid_webhook_keys() -> tuple[str, ...]:

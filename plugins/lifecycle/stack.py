@@ -202,6 +202,21 @@ def airflow_address() -> AirflowAddress | None:
     return AirflowAddress(url, airflow_setup.USER, airflow_setup.password()) if url else None
 
 
+def require_airflow() -> AirflowAddress:
+    """The Airflow to ask: the configured one, else the one that runs here.
+
+    Raises:
+        LifecycleError: there is none.
+    """
+    if settings.airflow_url():
+        return AirflowAddress(settings.airflow_url(), settings.airflow_user(), settings.airflow_password())
+    address = airflow_address()
+    if address is None:
+        hint = "Set LIFECYCLE_AIRFLOW_URL, LIFECYCLE_AIRFLOW_USER and LIFECYCLE_AIRFLOW_PASSWORD, or run bin/demo"
+        raise LifecycleError("No Airflow is known", hint=hint)
+    return address
+
+
 def airflow_environment(port: int | None = None) -> dict[str, str]:
     """The whole environment of an `airflow` command that means the Airflow of this stack; starts the database.
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -46,6 +47,10 @@ class Demo:
         """The output of a lifecycle command in the demo's home."""
         return lifecycle(self.environment, *words)
 
+    def command_notes(self, *words: str) -> str:
+        """What a lifecycle command says beside its output."""
+        return _answer(self.environment, *words).stderr
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What the lifecycle database says."""
         return self.connection.execute(query.encode()).fetchall()
@@ -72,16 +77,21 @@ class Demo:
 
 def lifecycle(environment: dict[str, str], *words: str) -> str:
     """Run the installed command line and return what it printed."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "lifecycle.cli", *words],
-        env=environment,
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    answer = _answer(environment, *words)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return answer.stdout
+
+
+def lifecycle_fails(environment: dict[str, str], *words: str) -> str:
+    """Run the installed command line, which refuses with one line; returns the line."""
+    answer = _answer(environment, *words)
+    assert answer.returncode == 2, answer.stdout + answer.stderr
+    return answer.stderr
+
+
+def _answer(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lifecycle.cli", *words]
+    return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
 
 
 def _began(run: dict[str, Any]) -> datetime:
@@ -144,7 +154,7 @@ def test_the_table_adds_up_and_agrees_with_what_arrived(demo: Demo) -> None:
 
 
 def test_what_was_sent_or_skipped_is_exactly_who_was_due(demo: Demo) -> None:
-    days = {day for (day,) in demo.rows("select run_day from lifecycle.runs")}
+    days = {day for (day,) in demo.rows("select run_day from lifecycle.runs where run_type <> 'missed'")}
     assert len(days) == DAYS
     assert {decision for decision in demo.decided() if decision[0] in days} == _truth(demo, days)
 
@@ -180,7 +190,7 @@ def test_the_three_addresses_answer(demo: Demo) -> None:
 
 
 def test_clearing_tasks_and_running_the_days_again_sends_nothing_twice(demo: Demo) -> None:
-    before, decided = _arrivals(demo), demo.decided()
+    before, decided, digest = _arrivals(demo), demo.decided(), demo.command("report", "--digest")
     days = sorted(run["logical_date"] for run in demo.api.dag_runs("reactivation"))
     cleared = datetime.now(timezone.utc)
     run_ids = [run["dag_run_id"] for run in demo.api.dag_runs("reactivation")]
@@ -193,6 +203,47 @@ def test_clearing_tasks_and_running_the_days_again_sends_nothing_twice(demo: Dem
     assert {run["state"] for run in demo.wait_for_runs(again)} == {"success"}
     assert _arrivals(demo) == before
     assert demo.decided() == decided
+    assert demo.command("report", "--digest") == digest
+
+
+def test_missed_days_are_repaired_by_one_command(demo: Demo) -> None:
+    """The days before the demo's, oldest first; what is more than three days ago is recorded and not sent."""
+    today = datetime.now(ZoneInfo("Europe/London")).date()
+    first_run = min(day for (day,) in demo.rows("select run_day from lifecycle.runs where run_type <> 'missed'"))
+    first, last = (str(first_run - timedelta(days=days)) for days in (3, 1))
+    span = ("reactivation", "--from", first, "--to", last)
+    demo.api.pause("reactivation")
+    refused = lifecycle_fails(demo.environment, "backfill", *span, "--yes")
+    assert "The Dag reactivation is paused: Airflow would queue its backfill for ever" in refused
+    demo.api.unpause("reactivation")
+    planned = re.findall(r"^(\S+) +(\d+) ", demo.command("backfill", *span, "--plan"), re.MULTILINE)
+    demo.command("backfill", *span, "--yes")
+    people = 0
+    for day, sends in planned:
+        ((sent, stale, due),) = demo.rows(
+            "select count(*) filter (where send_state = 'accepted'), count(*) filter (where reason = 'stale'), count(*) "
+            f"from lifecycle.messages where run_day = '{day}' and reason is distinct from 'past_entry'"
+        )
+        assert sent == int(sends)
+        assert stale == (due if today - date.fromisoformat(day) > timedelta(days=3) else 0)
+        people += due
+    assert people > 0
+    assert len(planned) == 3
+    assert "already" in demo.command_notes("backfill", *span, "--yes")
+    assert demo.command("report", "--problems", "--format", "csv").count("missed") == 0
+
+
+def test_the_daily_look_at_the_journeys_is_well(demo: Demo) -> None:
+    run = demo.api.trigger("journey_health")
+    deadline = time.monotonic() + 120
+    while (state := _state_of(demo, run["dag_run_id"])) not in ("success", "failed"):
+        assert time.monotonic() < deadline, state
+        time.sleep(0.5)
+    assert state == "success"
+
+
+def _state_of(demo: Demo, run_id: str) -> str:
+    return next(run["state"] for run in demo.api.dag_runs("journey_health") if run["dag_run_id"] == run_id)
 
 
 def _arrivals(demo: Demo) -> Counter[str]:

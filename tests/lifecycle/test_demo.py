@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from tests.conftest import PROJECT, plain
 
-from lifecycle import csv_import, demo
+from lifecycle import csv_import, demo, journeys
 from lifecycle.errors import LifecycleError
 
 SHOP = PROJECT / "docs" / "example-shop"
@@ -49,8 +49,8 @@ def test_what_a_user_imported_is_never_replaced(empty_database: str) -> None:
 
 
 def test_the_last_days_end_with_the_day_whose_hour_has_come() -> None:
-    dag = {"timetable_summary": "0 10 * * *"}
+    declared = journeys.load("reactivation")
     before_ten = datetime(2026, 7, 1, 8, 59, tzinfo=timezone.utc)
     at_ten = datetime(2026, 7, 1, 9, 0, tzinfo=timezone.utc)
-    assert demo.last_run_days(dag, "Europe/London", before_ten, 7) == (date(2026, 6, 24), date(2026, 6, 30))
-    assert demo.last_run_days(dag, "Europe/London", at_ten, 7) == (date(2026, 6, 25), date(2026, 7, 1))
+    assert demo.last_run_days(declared, before_ten, 7) == (date(2026, 6, 24), date(2026, 6, 30))
+    assert demo.last_run_days(declared, at_ten, 7) == (date(2026, 6, 25), date(2026, 7, 1))

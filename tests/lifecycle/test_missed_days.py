@@ -11,11 +11,13 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from tests.conftest import PROJECT
 from tests.project_builder import ProjectBuilder
 from tests.shop import Shop
 
-from lifecycle import journeys, missed_days, replay, reports, runs, stages
+from lifecycle import csv_import, journeys, missed_days, replay, reports, runs, stages
 from lifecycle.channels import OutgoingSms, Receipt
 
 SWITCHED_ON = date(2026, 3, 1)
@@ -24,6 +26,7 @@ LAST_MISSED = FIRST_MISSED + timedelta(days=44)
 TODAY = LAST_MISSED + timedelta(days=1)
 MISSED = [FIRST_MISSED + timedelta(days=number) for number in range(45)]
 MAX_LATE = 3
+UCI = PROJECT.parent / "shared" / "data" / "uci"
 # What the clock on the wall says while TODAY is played.
 CLOCK = datetime.now(timezone.utc).date()
 
@@ -156,6 +159,33 @@ def nobody_twice_or_too_late(ladder: Ladder) -> None:
     assert len(sent) > 20
     assert all((planned_on - run_day).days <= MAX_LATE for run_day, planned_on, _ in sent)
     assert max(Counter((planned_on, customer) for _, planned_on, customer in sent).values()) == 1
+
+
+@pytest.mark.skipif(not UCI.is_dir(), reason="the real data set is not at hand")
+def test_on_real_data_skipped_days_that_are_repaired_the_next_day_lose_nobody(empty_database: str) -> None:
+    csv_import.import_folder(UCI, replace=False, shift_to_today=False)
+    days = [date(2011, 9, 20) + timedelta(days=number) for number in range(20)]
+    skipped = set(random.Random(11).sample(days[1:-1], 10))
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        ladder = Ladder(Shop(connection))
+        ladder.in_time(days[0], days[-1])
+        uninterrupted = ladder.decisions()
+        ladder.forget()
+        waiting: list[date] = []
+        for day in days:
+            if day in skipped:
+                waiting.append(day)
+                continue
+            ladder.run(day, today=day)
+            for missed in reversed(waiting):
+                ladder.run(missed, today=day)
+            waiting = []
+        repaired = ladder.decisions()
+    assert len(uninterrupted) > 500
+    assert set(repaired) == set(uninterrupted)
+    sent = {outcome: list(repaired.values()).count(outcome) for outcome in ("send", "stale")}
+    assert sent["send"] > 50
+    assert sent["stale"] > 0
 
 
 def test_days_played_as_if_they_were_today_end_the_same_in_any_order(ladder: Ladder) -> None:
