@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +12,6 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from tests.conftest import PROJECT
 from tests.project_builder import ProjectBuilder
@@ -26,6 +26,8 @@ LAST_MISSED = FIRST_MISSED + timedelta(days=44)
 TODAY = LAST_MISSED + timedelta(days=1)
 MISSED = [FIRST_MISSED + timedelta(days=number) for number in range(45)]
 MAX_LATE = 3
+# LIFECYCLE_TEST_PEOPLE=10000 repeats the measurement of reliability G12.
+PEOPLE = int(os.environ.get("LIFECYCLE_TEST_PEOPLE", "250"))
 UCI = PROJECT.parent / "shared" / "data" / "uci"
 # What the clock on the wall says while TODAY is played.
 CLOCK = datetime.now(timezone.utc).date()
@@ -76,11 +78,11 @@ class Ladder:
 
 @pytest.fixture
 def ladder(shop: Shop) -> Ladder:
-    """Some 250 people who fall silent, come back, order twice, refuse, or share a phone, around the missed days."""
+    """Some hundred people who fall silent, come back, order twice, refuse, or share a phone, around the missed days."""
     chance = random.Random(12)
-    for number in range(250):
+    for number in range(PEOPLE):
         person = f"person-{number:03d}"
-        phone = "+33639980001" if number in (7, 8) else f"+3363999{number:04d}"
+        phone = "+33639980001" if number in (7, 8) else f"+336{30_000_000 + number:08d}"
         shop.customer(person, phone=phone, sms_consent=chance.random() > 0.1)
         last_seen = date(2026, 1, 5) + timedelta(days=chance.randrange(90))
         shop.order(person, last_seen)
@@ -162,25 +164,24 @@ def nobody_twice_or_too_late(ladder: Ladder) -> None:
 
 
 @pytest.mark.skipif(not UCI.is_dir(), reason="the real data set is not at hand")
-def test_on_real_data_skipped_days_that_are_repaired_the_next_day_lose_nobody(empty_database: str) -> None:
+def test_on_real_data_skipped_days_that_are_repaired_the_next_day_lose_nobody(shop: Shop) -> None:
     csv_import.import_folder(UCI, replace=False, shift_to_today=False)
     days = [date(2011, 9, 20) + timedelta(days=number) for number in range(20)]
     skipped = set(random.Random(11).sample(days[1:-1], 10))
-    with psycopg.connect(empty_database, autocommit=True) as connection:
-        ladder = Ladder(Shop(connection))
-        ladder.in_time(days[0], days[-1])
-        uninterrupted = ladder.decisions()
-        ladder.forget()
-        waiting: list[date] = []
-        for day in days:
-            if day in skipped:
-                waiting.append(day)
-                continue
-            ladder.run(day, today=day)
-            for missed in reversed(waiting):
-                ladder.run(missed, today=day)
-            waiting = []
-        repaired = ladder.decisions()
+    ladder = Ladder(shop)
+    ladder.in_time(days[0], days[-1])
+    uninterrupted = ladder.decisions()
+    ladder.forget()
+    waiting: list[date] = []
+    for day in days:
+        if day in skipped:
+            waiting.append(day)
+            continue
+        ladder.run(day, today=day)
+        for missed in reversed(waiting):
+            ladder.run(missed, today=day)
+        waiting = []
+    repaired = ladder.decisions()
     assert len(uninterrupted) > 500
     assert set(repaired) == set(uninterrupted)
     sent = {outcome: list(repaired.values()).count(outcome) for outcome in ("send", "stale")}
