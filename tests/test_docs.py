@@ -30,7 +30,7 @@ from tests.conftest import PROJECT, plain
 from tests.project_builder import ProjectBuilder
 from tests.sandbox_client import SandboxClient
 from tests.shop import Shop
-from tests.sql import test_journeys
+from tests.sql import journey_cases, test_mutations
 
 DOCS = PROJECT / "docs"
 REFERENCE = DOCS / "reference"
@@ -315,16 +315,20 @@ def test_the_dag_of_the_readme_loads_and_is_the_one_that_ships(page: Path, proje
 
 
 @pytest.mark.parametrize("page", [DOCS / "how-to" / "add-a-journey.md"], ids=_name)
-def test_the_cases_of_the_new_journey_hold(page: Path, project: Path, database_url: str) -> None:
+def test_the_cases_of_the_new_journey_hold_and_notice_every_change(
+    page: Path, project: Path, database_url: str, tmp_path: Path
+) -> None:
     for file in sorted((project / "tests" / "sql" / "journeys" / "second_order").glob("*.yaml")):
-        sql = AnalystSql(project / "include" / "sql" / "journeys" / "second_order" / f"{file.stem}.sql")
-        for case in yaml.safe_load(file.read_text(encoding="utf-8")):
+        path = Path("second_order") / f"{file.stem}.sql"
+        sql = AnalystSql(project / "include" / "sql" / "journeys" / path, journey_cases.kind_of(path))
+        cases = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for case in cases:
             with database.transaction() as connection, connection.begin_nested() as rehearsal:
-                test_journeys._fill(database.driver(connection), "second_order", case["given"])
-                database.set_as_of(connection, as_of.midnight(case["as_of"], "Europe/London"), "Europe/London")
-                found = [list(row[:2]) for row in sql.stream(connection)]
+                journey_cases.prepare(connection, "second_order", case)
+                found = journey_cases.found(connection, sql, case)
                 rehearsal.rollback()
-            assert found == case["expect"], case["name"]
+            assert found == journey_cases.expected(case), case["name"]
+        assert not test_mutations.survivors(sql, cases, tmp_path)
 
 
 @pytest.mark.parametrize("page", [DOCS / "how-to" / "add-a-journey.md"], ids=_name)

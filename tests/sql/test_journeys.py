@@ -2,145 +2,45 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-import yaml
 
-from lifecycle import as_of, database, journeys
+from lifecycle import database
 from lifecycle.analyst_sql import AnalystSql
-from tests.conftest import PROJECT
-from tests.shop import Shop, noon
-
-CASES = PROJECT / "tests" / "sql" / "journeys"
-SQL = PROJECT / "include" / "sql" / "journeys"
-ZONE = "Europe/London"
+from tests.sql import journey_cases
 
 
 def _cases() -> Iterator[Any]:
-    for path in sorted(CASES.rglob("*.yaml")):
-        for case in yaml.safe_load(path.read_text(encoding="utf-8")):
-            name = f"{path.relative_to(CASES).with_suffix('')}: {case['name']}"
-            yield pytest.param(path.relative_to(CASES).with_suffix(".sql"), case, id=name)
+    for path in journey_cases.files():
+        for case in journey_cases.cases_of(path):
+            yield pytest.param(path, case, id=f"{path.with_suffix('')}: {case['name']}")
 
 
 @pytest.fixture
-def connection(database_url: str) -> Iterator[psycopg.Connection]:
+def connection(database_url: str) -> Iterator[Any]:
     """A connection whose facts are gone after the test; the file under test sees them because it shares it."""
     with database.transaction() as shared:
         rehearsal = shared.begin_nested()
-        yield shared  # type: ignore[misc]
+        yield shared
         rehearsal.rollback()
 
 
 @pytest.mark.parametrize(("path", "case"), list(_cases()))
 def test_given_these_rows_exactly_these_people(connection: Any, path: Path, case: dict[str, Any]) -> None:
-    _fill(database.driver(connection), path.parts[0], case.get("given", {}))
-    zone = case.get("zone", ZONE)
-    database.set_as_of(connection, as_of.midnight(case["as_of"], zone), zone)
-    file = AnalystSql(SQL / path, _kind(path))
+    journey_cases.prepare(connection, path.parts[0], case)
+    file = AnalystSql(journey_cases.SQL / path, journey_cases.kind_of(path))
     file.checked_columns(connection)
-    found = [list(row[:2]) for row in file.stream(connection)]
-    assert found == [[str(value) for value in row] for row in case["expect"]]
-
-
-def _kind(path: Path) -> str:
-    """What the journey uses the file for, as its Dag file declares it."""
-    journey = journeys.load(path.parts[0]).journey
-    if journey.goal and journey.goal.sql == path.name:
-        return "goal"
-    return "end" if journey.ends_with and journey.ends_with.sql == path.name else "audience"
-
-
-def _fill(connection: psycopg.Connection[Any], journey: str, given: dict[str, list[dict[str, Any]]]) -> None:
-    shop = Shop(connection)
-    people = {row["customer_id"] for rows in given.values() for row in rows if row.get("customer_id")}
-    for person in sorted(people):
-        shop.customer(person)
-    for row in given.get("orders", []):
-        shop.order(**_timed(row, "ordered_at", "ordered"))
-    for row in given.get("page_views", []):
-        shop.visit(**_timed(row, "viewed_at", "viewed"))
-    for row in given.get("enrollments", []):
-        _enroll(connection, **{"journey": journey, **row})
-    for row in given.get("messages", []):
-        _message(connection, **{"journey": journey, **row})
-    for row in given.get("clicks", []):
-        _click(connection, **row)
-
-
-def _timed(row: dict[str, Any], given_as: str, taken_as: str) -> dict[str, Any]:
-    values = dict(row)
-    values[taken_as] = values.pop(given_as)
-    return values
-
-
-def _enroll(connection: psycopg.Connection[Any], customer_id: str, anchor: str, entered_on: Any, **more: Any) -> None:
-    values = {"exited_at": None, "exit_reason": None, **more}
-    connection.execute(
-        "insert into lifecycle.enrollments (journey, customer_id, anchor, entered_at, exited_at, exit_reason) "
-        "values (%s, %s, %s, %s, %s, %s)",
-        (values["journey"], customer_id, anchor, _midnight(entered_on), values["exited_at"], values["exit_reason"]),
-    )
-
-
-def _message(
-    connection: psycopg.Connection[Any], customer_id: str, anchor: str, step: str, day: Any, **more: Any
-) -> None:
-    values = {"send_state": "accepted", "reason": None, **more}
-    run_id = _run(connection, values["journey"], day)
-    connection.execute(
-        "insert into lifecycle.messages (run_id, journey, step, customer_id, anchor, as_of, run_day, planned_on, channel, "
-        "template, template_sha, send_state, reason) "
-        "values (%(run_id)s, %(journey)s, %(step)s, %(customer_id)s, %(anchor)s, %(as_of)s, %(run_day)s, %(run_day)s, 'sms', %(step)s, '', %(send_state)s, %(reason)s)",
-        {
-            **values,
-            "customer_id": customer_id,
-            "anchor": anchor,
-            "step": step,
-            "as_of": _midnight(day),
-            "run_day": day,
-            "run_id": run_id,
-        },
-    )
-
-
-def _run(connection: psycopg.Connection[Any], journey: str, day: Any) -> int:
-    found = connection.execute(
-        "insert into lifecycle.runs (journey, as_of, run_day, run_type) values (%s, %s, %s, 'manual') "
-        "on conflict (journey, as_of) do update set run_type = 'manual' returning run_id",
-        (journey, _midnight(day), day),
-    ).fetchone()
-    assert found is not None
-    return found[0]
-
-
-def _click(
-    connection: psycopg.Connection[Any], customer_id: str, anchor: str, step: str, clicked_at: Any, **more: Any
-) -> None:
-    is_machine = more.get("is_machine", False)
-    connection.execute(
-        "insert into lifecycle.engagements (message_id, customer_id, journey, step, anchor, kind, is_machine, occurred_at) "
-        "select message_id, customer_id, journey, step, anchor, 'click', %s, %s from lifecycle.messages "
-        "where customer_id = %s and anchor = %s and step = %s",
-        (is_machine, noon(clicked_at), customer_id, anchor, step),
-    )
-
-
-def _midnight(day: Any) -> Any:
-    return as_of.midnight(day, ZONE)
+    assert journey_cases.found(connection, file, case) == journey_cases.expected(case)
 
 
 def test_every_analyst_file_has_cases_of_its_own() -> None:
-    files = {path.relative_to(SQL).with_suffix("") for path in SQL.rglob("*.sql")}
-    cases = {path.relative_to(CASES).with_suffix("") for path in CASES.rglob("*.yaml")}
-    assert files == cases
+    cases = {path.relative_to(journey_cases.CASES) for path in journey_cases.CASES.rglob("*.yaml")}
+    assert {path.with_suffix(".yaml") for path in journey_cases.files()} == cases
 
 
 def test_a_case_names_what_it_shows() -> None:
-    names = [json.dumps(case.values[1]["name"]) for case in _cases()]
+    names = [case.values[1]["name"] for case in _cases()]
     assert all(len(name) > 10 for name in names)

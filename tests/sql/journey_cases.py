@@ -1,0 +1,137 @@
+"""The YAML cases of analysts' files: what is given, on which day, and which rows the file must return."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from lifecycle import as_of, database, journeys
+from tests.conftest import PROJECT
+from tests.shop import Shop, noon
+
+if TYPE_CHECKING:
+    import psycopg
+    from sqlalchemy.engine import Connection
+
+    from lifecycle.analyst_sql import AnalystSql
+
+CASES = PROJECT / "tests" / "sql" / "journeys"
+SQL = PROJECT / "include" / "sql" / "journeys"
+ZONE = "Europe/London"
+
+
+def files() -> list[Path]:
+    """Every analyst's file of a journey, by its path below `include/sql/journeys`."""
+    return sorted(path.relative_to(SQL) for path in SQL.rglob("*.sql"))
+
+
+def cases_of(path: Path) -> list[dict[str, Any]]:
+    """The cases of a file."""
+    return yaml.safe_load((CASES / path.with_suffix(".yaml")).read_text(encoding="utf-8"))
+
+
+def kind_of(path: Path) -> str:
+    """What the journey uses the file for, as its Dag file declares it."""
+    journey = journeys.load(path.parts[0]).journey
+    if journey.goal and journey.goal.sql == path.name:
+        return "goal"
+    return "end" if journey.ends_with and journey.ends_with.sql == path.name else "audience"
+
+
+def prepare(connection: Connection, journey: str, case: dict[str, Any]) -> None:
+    """Fill the shop with what the case gives, and fix the instant it looks from."""
+    _fill(database.driver(connection), journey, case.get("given", {}))
+    zone = case.get("zone", ZONE)
+    database.set_as_of(connection, as_of.midnight(case["as_of"], zone), zone)
+
+
+def expected(case: dict[str, Any]) -> list[list[str]]:
+    """The rows the file must return: `customer_id, anchor`, and for a goal `converted_at` where the case says when."""
+    return [[str(value) for value in row] for row in case["expect"]]
+
+
+def found(connection: Connection, file: AnalystSql, case: dict[str, Any]) -> list[list[str]]:
+    """The rows the file returns, with as many columns as the case gives."""
+    width = max((len(row) for row in case["expect"]), default=2)
+    return [[str(value) for value in row[:width]] for row in file.stream(connection)]
+
+
+def _fill(connection: psycopg.Connection[Any], journey: str, given: dict[str, list[dict[str, Any]]]) -> None:
+    shop = Shop(connection)
+    people = {row["customer_id"] for rows in given.values() for row in rows if row.get("customer_id")}
+    for person in sorted(people):
+        shop.customer(person)
+    for row in given.get("orders", []):
+        shop.order(**_timed(row, "ordered_at", "ordered"))
+    for row in given.get("page_views", []):
+        shop.visit(**_timed(row, "viewed_at", "viewed"))
+    for row in given.get("enrollments", []):
+        _enroll(connection, **{"journey": journey, **row})
+    for row in given.get("messages", []):
+        _message(connection, **{"journey": journey, **row})
+    for row in given.get("clicks", []):
+        _click(connection, **{"journey": journey, **row})
+
+
+def _timed(row: dict[str, Any], given_as: str, taken_as: str) -> dict[str, Any]:
+    values = dict(row)
+    values[taken_as] = values.pop(given_as)
+    return values
+
+
+def _enroll(connection: psycopg.Connection[Any], customer_id: str, anchor: str, entered_on: Any, **more: Any) -> None:
+    values = {"exited_at": None, "exit_reason": None, **more}
+    connection.execute(
+        "insert into lifecycle.enrollments (journey, customer_id, anchor, entered_at, exited_at, exit_reason) "
+        "values (%s, %s, %s, %s, %s, %s)",
+        (values["journey"], customer_id, anchor, _midnight(entered_on), values["exited_at"], values["exit_reason"]),
+    )
+
+
+def _message(
+    connection: psycopg.Connection[Any], customer_id: str, anchor: str, step: str, day: Any, **more: Any
+) -> None:
+    values = {"send_state": "accepted", "reason": None, **more}
+    run_id = _run(connection, values["journey"], day)
+    connection.execute(
+        "insert into lifecycle.messages (run_id, journey, step, customer_id, anchor, as_of, run_day, planned_on, channel, "
+        "template, template_sha, send_state, reason) "
+        "values (%(run_id)s, %(journey)s, %(step)s, %(customer_id)s, %(anchor)s, %(as_of)s, %(run_day)s, %(run_day)s, 'sms', %(step)s, '', %(send_state)s, %(reason)s)",
+        {
+            **values,
+            "customer_id": customer_id,
+            "anchor": anchor,
+            "step": step,
+            "as_of": _midnight(day),
+            "run_day": day,
+            "run_id": run_id,
+        },
+    )
+
+
+def _run(connection: psycopg.Connection[Any], journey: str, day: Any) -> int:
+    found = connection.execute(
+        "insert into lifecycle.runs (journey, as_of, run_day, run_type) values (%s, %s, %s, 'manual') "
+        "on conflict (journey, as_of) do update set run_type = 'manual' returning run_id",
+        (journey, _midnight(day), day),
+    ).fetchone()
+    assert found is not None
+    return found[0]
+
+
+def _click(
+    connection: psycopg.Connection[Any], customer_id: str, anchor: str, step: str, clicked_at: Any, **more: Any
+) -> None:
+    is_machine = more.get("is_machine", False)
+    connection.execute(
+        "insert into lifecycle.engagements (message_id, customer_id, journey, step, anchor, kind, is_machine, occurred_at) "
+        "select message_id, customer_id, journey, step, anchor, 'click', %s, %s from lifecycle.messages "
+        "where customer_id = %s and anchor = %s and step = %s and journey = %s",
+        (is_machine, noon(clicked_at), customer_id, anchor, step, more["journey"]),
+    )
+
+
+def _midnight(day: Any) -> Any:
+    return as_of.midnight(day, ZONE)
