@@ -22,6 +22,15 @@ from lifecycle.journey import Email, Journey, Step
 DAY = date(2026, 3, 31)
 ZONE = "Europe/London"
 TIMEOUT_SECONDS = 2.5
+# Where a sender may die (reliability §1.3), and what the provider does to the request that is under way.
+DEATHS = [
+    ("before_first_byte", None),
+    ("request_under_way", "late_answer"),
+    ("request_under_way", "late_accept"),
+    ("answer_in_hand", None),
+    ("doubt_noted", "reset_before_accept"),
+    ("doubt_noted", "reset_after_accept"),
+]
 
 _SENDER = """
 import os, sys, threading

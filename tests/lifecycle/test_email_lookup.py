@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.lifecycle import official_specs
-from tests.lifecycle.mail_desk import MailDesk
+from tests.lifecycle.mail_desk import DEATHS, MailDesk
 from tests.lifecycle.servers import running_sandbox
 from tests.project_builder import ProjectBuilder
 from tests.shop import Shop
@@ -92,17 +92,7 @@ def test_logs_that_lag_prove_nothing_until_they_have_caught_up(desk: MailDesk, f
     assert desk.copies() == ONCE | {"dora": 1}
 
 
-@pytest.mark.parametrize(
-    ("die_at", "fault"),
-    [
-        ("before_first_byte", None),
-        ("request_under_way", "late_answer"),
-        ("request_under_way", "late_accept"),
-        ("answer_in_hand", None),
-        ("doubt_noted", "reset_before_accept"),
-        ("doubt_noted", "reset_after_accept"),
-    ],
-)
+@pytest.mark.parametrize(("die_at", "fault"), DEATHS)
 def test_a_sender_may_die_anywhere_and_everybody_gets_one(desk: MailDesk, die_at: str, fault: str | None) -> None:
     if fault:
         desk.faults(fault, delay_ms=1500)

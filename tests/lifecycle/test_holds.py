@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.lifecycle import mail_desk
-from tests.lifecycle.mail_desk import MailDesk
+from tests.lifecycle.mail_desk import DEATHS, MailDesk
 from tests.lifecycle.servers import running_sandbox
 from tests.lifecycle.test_quiet_hours import around
 from tests.project_builder import ProjectBuilder
@@ -71,17 +71,7 @@ def test_an_unclear_answer_is_called_back_and_sent_once(desk: MailDesk, fault: s
     assert len(desk.all("batch_id", "holds")) == 2
 
 
-@pytest.mark.parametrize(
-    ("die_at", "fault"),
-    [
-        ("before_first_byte", None),
-        ("request_under_way", "late_answer"),
-        ("request_under_way", "late_accept"),
-        ("answer_in_hand", None),
-        ("doubt_noted", "reset_before_accept"),
-        ("doubt_noted", "reset_after_accept"),
-    ],
-)
+@pytest.mark.parametrize(("die_at", "fault"), DEATHS)
 def test_a_sender_may_die_anywhere_and_everybody_gets_one(desk: MailDesk, die_at: str, fault: str | None) -> None:
     if fault:
         desk.faults(fault, delay_ms=3500)

@@ -7,6 +7,7 @@ import json
 import random
 import threading
 import time
+from collections import Counter
 from datetime import datetime, timezone
 from typing import Any
 
@@ -411,24 +412,25 @@ def test_t11_no_genuine_event_is_refused_while_keys_change(sent: SentMessages) -
     assert old_token.text(client, "hi", "+33639980001", "late").status_code == 403
 
 
-def test_t12_stop_counts_before_the_next_claim(client: TestClient, twilio: Twilio, shop: Any) -> None:
+def test_t12_g22_a_thousand_of_a_thousand_late_refusals_count_before_the_next_claim(
+    client: TestClient, twilio: Twilio, shop: Any
+) -> None:
+    count = 1_000
     sent = SentMessages(shop.connection)
-    for number in range(1, 101):
+    for number in range(1, count + 11):
         shop.customer(f"person-{number}", phone=f"+3363998{number:04d}")
-    sent.add(100, channel="sms")
-    sent.connection.execute("update lifecycle.messages set send_state = 'queued' where customer_id like '%0'")
+    sent.add(count + 10, channel="sms", send_state="queued")
     sent.connection.execute(
         "insert into lifecycle.enrollments (journey, customer_id, anchor, entered_at) "
         "select journey, customer_id, anchor, now() from lifecycle.messages"
     )
-    for number in range(10, 101, 10):
+    for number in range(1, count + 1):
         assert twilio.text(client, "STOP", f"+3363998{number:04d}", f"IN{number}").status_code == 200
     declared = journeys.load("reactivation")
     today = runs.for_day(declared.journey, datetime.now(timezone.utc).date(), declared.zone)
     with database.transaction() as connection:
-        claimed = outbox.claim(connection, today, declared.journey.steps[0], shard=0, shards=1, chunk=50)
-    assert len(claimed) == 10
-    assert {row.send_state for row in claimed} == {"skipped"}
+        claimed = outbox.claim(connection, today, declared.journey.steps[0], shard=0, shards=1, chunk=2 * count)
+    assert Counter(row.send_state for row in claimed) == {"skipped": count, "sending": 10}
 
 
 def test_batches_that_meet_wait_for_each_other(sendgrid: SendGrid, sent: SentMessages) -> None:
