@@ -69,10 +69,7 @@ def daily(at: str, *, tz: str) -> CronTriggerTimetable:
     """
     zone = settings.store_timezone() or tz
     as_of.zone_named(zone)
-    hour, _, minute = at.partition(":")
-    if not (hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60):
-        raise LifecycleError(f"daily({at!r}) is not a time of day", hint='Write it as daily("10:00", tz=...)')
-    return CronTriggerTimetable(f"{int(minute)} {int(hour)} * * *", timezone=zone)
+    return CronTriggerTimetable(schedules.daily_cron(at), timezone=zone)
 
 
 def schedule_of(dag: DAG) -> tuple[str, str]:

@@ -38,14 +38,21 @@ _STRINGS = {"STRING", "BYTE_STRING", "HEREDOC_STRING", "NATIONAL_STRING", "UNICO
 
 @dataclass(frozen=True)
 class AnalystSql:
-    """One file of an analyst. `kind` is audience, goal or end and decides which columns it must return."""
+    """One file of an analyst. `kind` is audience, goal or end and decides which columns it must return.
+
+    `content` holds its bytes when they are not what lies at `path`: those of another revision.
+    """
 
     path: Path
     kind: str = "audience"
+    content: bytes | None = None
 
     def sha(self) -> str:
         """The digest of the file's bytes: two versions of a file have different ones."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return hashlib.sha256(self._bytes()).hexdigest()
+
+    def _bytes(self) -> bytes:
+        return self.path.read_bytes() if self.content is None else self.content
 
     def text(self) -> str:
         """The statement without its closing semicolon.
@@ -54,7 +61,7 @@ class AnalystSql:
             LifecycleError: the file is missing, empty or not UTF-8.
         """
         try:
-            raw = self.path.read_bytes()
+            raw = self._bytes()
         except OSError:
             raise self.wrong("The file does not exist", "Create it, or correct the name in the journey") from None
         return _without_end(_decode(raw, self))
@@ -114,6 +121,17 @@ class AnalystSql:
                 if value is None:
                     raise self.wrong(f"A row has no {name}", "Leave such rows out in the where clause")
         return chunk
+
+    def answers(self, connection: Connection, query: str) -> list[dict[str, Any]]:
+        """The rows of a statement that was made of the file, asked as the reader and within its timeout.
+
+        Raises:
+            LifecycleError: Postgres does not understand it, or gave up.
+        """
+        with database.as_reader(connection):
+            cursor = self._execute(connection, query, 0, skipped=True)
+            names = [column.name for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def wrong(self, what: str, hint: str, line: int | None = None, column: int | None = None) -> LifecycleError:
         """An error at a place in this file."""

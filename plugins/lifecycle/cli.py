@@ -224,6 +224,30 @@ def replay_command(journey: str, first: date, last: date, form: str, no_policy: 
     _show(list(replay.ReplayRow._fields), days(declared, first, last), form)
 
 
+@cli.command("why")
+@click.argument("customer_id", metavar="CUSTOMER")
+@click.option("--journey", "journey", help="Only this journey. Default: all of them.")
+@click.option("--on", "day", type=Day(), help="Run day. Default: the last one that decided about them, else today.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def why_command(customer_id: str, journey: str | None, day: date | None, form: str) -> None:
+    """Show why somebody got a message or did not: every condition of the segments and every rule, with its value."""
+    from datetime import datetime, timezone
+
+    from lifecycle import journeys, why
+
+    declared = [journeys.read(name) for name in ([journey] if journey else journeys.names())]
+    rows = why.explain(declared, customer_id, day, datetime.now(timezone.utc))
+    if form == "json":
+        _show(list(why.COLUMNS), (row.values() for row in rows), form)
+        return
+    for (name, run_day), steps in why.by_step(rows):
+        click.echo(f"{name}, run day {run_day}, customer {customer_id}")
+        for step, lines in steps:
+            click.echo(f"\n{step}" if step else "")
+            _show(["", "asked", "answer", "because"], ([row[key] for key in why.COLUMNS[3:]] for row in lines), form)
+        click.echo("")
+
+
 @cli.command("run")
 @click.argument("journey")
 @as_of_option()

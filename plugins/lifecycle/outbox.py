@@ -57,9 +57,9 @@ def plan(
         known_at=context.known_at,
         late_days=context.late_days,
         max_late_days=step.max_lateness.days,
-        step_late_days=_days_worth_sending(step),
+        step_late_days=days_worth_sending(step),
         steps=[one.name for one in journey.steps],
-        steps_late_days=[_days_worth_sending(one) for one in journey.steps],
+        steps_late_days=[days_worth_sending(one) for one in journey.steps],
     )
     lost = {"run_id": run_id, "journey": journey.name, "step": step.name, "today": context.today}
     database.run(connection, "engine/outbox/lose_to.sql", **lost)
@@ -68,7 +68,7 @@ def plan(
     return counts
 
 
-def _days_worth_sending(step: Step) -> int | None:
+def days_worth_sending(step: Step) -> int | None:
     """How many days after its own day a step's message is still planned; None when it always is."""
     return None if step.when_late == "send" else step.max_lateness.days
 

@@ -27,6 +27,18 @@ def check(cron: str) -> None:
         ) from None
 
 
+def daily_cron(at: str) -> str:
+    """The cron line of a local wall time such as `10:00`, every day.
+
+    Raises:
+        LifecycleError: it is no time of day.
+    """
+    hour, _, minute = at.partition(":")
+    if not (hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60):
+        raise LifecycleError(f"daily({at!r}) is not a time of day", hint='Write it as daily("10:00", tz=...)')
+    return f"{int(minute)} {int(hour)} * * *"
+
+
 def run_days(cron: str, first: date, last: date) -> list[date]:
     """The local days from first to last that the cron line comes on; none without a cron line."""
     if not cron:

@@ -1,0 +1,12 @@
+-- Whether anything is known of a customer: by the shop at any time, or by a decision that was kept.
+select
+    exists (
+        select 1
+        from source.customers as customers
+        where customers.customer_id = :customer_id
+    )
+    or exists (
+        select 1
+        from lifecycle.messages as messages
+        where messages.customer_id = :customer_id
+    ) as is_known
