@@ -281,3 +281,67 @@ def test_a_day_on_which_the_run_failed_is_missed(ladder: Ladder) -> None:
     context = runs.for_day(ladder.declared.journey, date(2026, 3, 2), ladder.declared.zone)
     stages.record_conversions(context)
     assert missed_days.listed(ladder.declared, datetime(2026, 3, 2, 12, tzinfo=timezone.utc)) != []
+
+
+@pytest.mark.parametrize("days", [(3, 4, 5), (5, 4, 3), (4, 5, 3)])
+def test_what_is_due_every_day_is_decided_by_the_newest_of_them(
+    days: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_PROJECT", str(tmp_path))
+    project = ProjectBuilder(tmp_path)
+    two_days_apart(project)
+    since = "select customers.customer_id, 'signup' as anchor from shop.customers as customers "
+    for name, age in (("one", 1), ("three", 30)):
+        project.segment("welcome", name, f"{since} where customers.signed_up_at < as_of() - interval '{age} days'\n")
+    shop.customer("ana", signed_up_at=datetime(2026, 2, 27, 12, tzinfo=timezone.utc))
+    ladder = Ladder(shop, journeys.load("welcome"))
+    shop.customer("bert", signed_up_at=datetime(2026, 3, 2, 12, tzinfo=timezone.utc))
+    ladder.run(date(2026, 3, 1), today=date(2026, 3, 1))
+    # Bert was due first on the 4th, and on every day since; on the 10th the first days are too late.
+    for day in (*days, 6, 10, 7, 8, 9):
+        ladder.run(date(2026, 3, day), today=date(2026, 3, 10))
+    assert ladder.decisions()["hello", "bert", "signup"] == "send"
+    sent = shop.connection.execute("select run_day from lifecycle.messages where customer_id = 'bert'").fetchall()
+    assert sent == [(date(2026, 3, 10),)]
+
+
+def test_a_late_message_takes_the_day_it_is_sent_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_PROJECT", str(tmp_path))
+    monkeypatch.setenv("LIFECYCLE_SMS_CAP", "1/2")
+    project = ProjectBuilder(tmp_path)
+    shop.customer("ana")
+    journeys_by_day = {"news": 10, "offers": 9, "spring": 13, "summer": 17}
+    for name, day in journeys_by_day.items():
+        project.sms_journey(name)
+        due = f"select 'ana' as customer_id, 'ana' as anchor where as_of()::date = date '2026-03-{day}'\n"
+        project.segment(name, "all", due)
+
+    def outcome(name: str, *, today: int) -> str:
+        ladder = Ladder(shop, journeys.load(name))
+        ladder.run(date(2026, 3, journeys_by_day[name]), today=date(2026, 3, today))
+        found = shop.connection.execute(
+            "select coalesce(reason, send_state) from lifecycle.messages where journey = %s", (name,)
+        ).fetchone()
+        return found[0] if found else "nothing"
+
+    assert outcome("news", today=10) == "accepted"
+    assert outcome("offers", today=10) == "lost_to(news)"
+    assert outcome("spring", today=16) == "accepted"
+    assert outcome("summer", today=17) == "frequency_cap"
+
+
+def test_whoever_got_the_last_message_late_still_has_a_day_to_react(shop: Shop) -> None:
+    shop.customer("silent")
+    shop.order("silent", date(2026, 1, 1))
+    ladder = Ladder(shop)
+    ladder.in_time(date(2026, 1, 30), date(2026, 2, 1))
+    # The coupon of 1 April is sent on the 3rd; a day that is repaired after it must not call them unmoved.
+    for day in (1, 2):
+        ladder.run(date(2026, 4, day), today=date(2026, 4, 3))
+    ladder.run(date(2026, 4, 3), today=date(2026, 4, 3))
+    assert ladder.decisions()["coupon", "silent", "order-0001"] == "send"
+    assert shop.connection.execute("select count(*) from lifecycle.suppressions").fetchone() == (0,)
+    ladder.run(date(2026, 4, 4), today=date(2026, 4, 4))
+    assert shop.connection.execute("select reason from lifecycle.suppressions").fetchall() == [("sunset",)]
