@@ -142,6 +142,7 @@ def _environment(home: Path) -> dict[str, str]:
         "LIFECYCLE_HOME": str(home),
         "LIFECYCLE_PROJECT": str(home / "project"),
         "LIFECYCLE_PUBLIC_URL": "http://127.0.0.1:8026",
+        "LIFECYCLE_AUDIENCE_CAP": "10000000",
         "LIFECYCLE_DATABASE_URL": "",
     }
 

@@ -200,6 +200,7 @@ def _prepare(folder: Path) -> None:
         "LIFECYCLE_HOME": str(folder / "home"),
         "LIFECYCLE_PROJECT": str(folder / "project"),
         "LIFECYCLE_PUBLIC_URL": "https://links.shop.example",
+        "LIFECYCLE_AUDIENCE_CAP": "10000000",
         "NO_PROXY": "127.0.0.1",
     }
 

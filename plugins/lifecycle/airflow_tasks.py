@@ -11,10 +11,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, BaseHook, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
-from lifecycle import as_of, deferred, health, runs, schedules, segments, senders, settings, stages
+from lifecycle import approvals, as_of, deferred, health, runs, schedules, segments, senders, settings, stages
+from lifecycle.approvals import Held
 from lifecycle.channels import EmailChannel, SmsChannel
 from lifecycle.channels.accounts import SendGridAccount, TwilioAccount
 from lifecycle.errors import LifecycleError, TryAgainError
@@ -117,10 +119,66 @@ class SelectAudience(BaseOperator):
         return in_task(lambda: {"due": stages.select_audience(run_context(self._journey, context), self._step)})
 
 
+class ApproveAudience(HITLOperator):
+    """Lets a usual audience pass at once, and waits for a person when it is unusual.
+
+    The answer counts for the audience that was asked about. Without one in time, or with a no, the task fails for good:
+    nobody is sent the step, and the run stays unfinished.
+    """
+
+    template_fields = ()
+    ui_color = "#fdf3d8"
+
+    APPROVE, REJECT = "Approve", "Reject"
+
+    def __init__(self, *, journey: Journey, step: Step, **kwargs: Any) -> None:
+        super().__init__(
+            subject=f"Is the audience of {journey.name}/{step.name} right?",
+            options=[self.APPROVE, self.REJECT],
+            response_timeout=timedelta(hours=settings.approval_hours()),
+            **kwargs,
+        )
+        self._journey = journey
+        self._step = step
+
+    def execute(self, context: Any) -> Any:
+        """Judge the audience; an unusual one is shown under Required Actions, without naming anybody."""
+        run = run_context(self._journey, context)
+        held = in_task(lambda: stages.review_audience(run, self._step))
+        if held is None:
+            return {"held": 0}
+        self.subject = f"{self._journey.name}/{self._step.name} has {held.why}. Send it?"
+        self.body = approvals.question(run, held)
+        try:
+            return super().execute(context)
+        except TaskAwaitingInput as waiting:
+            asked = {"people": held.people, "fingerprint": held.fingerprint, "why": held.why}
+            raise TaskAwaitingInput(method_name="answered", kwargs=asked, timeout=waiting.timeout) from None
+
+    def answered(
+        self, context: Any, *, event: dict[str, Any], people: int, fingerprint: str, why: str
+    ) -> dict[str, int]:
+        """Record what the person said about the audience they were asked about."""
+        held = Held(self._step.name, people, fingerprint, why)
+        run = run_context(self._journey, context)
+        decision, by = self._decision(event)
+        in_task(lambda: stages.decide(run, held, decision, by))
+        if decision != "approved":
+            raise AirflowFailException(str(approvals.refused_error(run, held, decision, by)))
+        return {"held": people}
+
+    def _decision(self, event: dict[str, Any]) -> tuple[approvals.Decision, str]:
+        if "error" in event:
+            return "timed_out", ""
+        by = (event["responded_by_user"] or {}).get("name") or ""
+        return ("approved" if event["chosen_options"] == [self.APPROVE] else "rejected"), by
+
+
 def add_tasks(journey: Journey) -> None:
     """Make the tasks of a journey in the Dag around the call.
 
-    `check_sources -> record_conversions -> <step>.{select_audience -> queue_messages -> send} -> close_ladder -> report`
+    `check_sources -> record_conversions -> <step>.{select_audience -> approve_audience -> queue_messages -> send} ->
+    close_ladder -> report`
 
     A step queues when the audiences of it and of all later steps are selected: of several steps that are due for a person
     the last one goes.
@@ -192,7 +250,7 @@ def _step_tasks(journey: Journey, step: Step, converted: Any) -> tuple[TaskGroup
 
         queued: Any = queue_messages(converted)
         selected = SelectAudience(task_id="select_audience", journey=journey, step=step)
-        chain(selected, queued)
+        chain(selected, ApproveAudience(task_id="approve_audience", journey=journey, step=step), queued)
         send.expand(queued=queued)
     return group, selected, queued
 

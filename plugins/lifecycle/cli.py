@@ -252,15 +252,23 @@ def why_command(customer_id: str, journey: str | None, day: date | None, form: s
 @click.argument("journey")
 @as_of_option()
 @today_option()
-def run_command(journey: str, day: date | None, today: date | None) -> None:
+@click.option(
+    "--approve",
+    "approved",
+    metavar="STEP=COUNT",
+    multiple=True,
+    help="Send an unusual audience of exactly so many people.",
+)
+def run_command(journey: str, day: date | None, today: date | None, approved: tuple[str, ...]) -> None:
     """Run one day without Airflow: the same stages as its tasks, that day played as if it were today.
 
     To try a journey out on any day; with --today also what happens to a day that is repaired late. To repair a day that
     Airflow missed, use `lifecycle backfill`.
     """
-    from lifecycle import deferred, journeys, settings, stages
+    from lifecycle import approvals, deferred, journeys, settings, stages
 
     declared = journeys.load(journey)
+    counts_approved = approvals.parse(declared.journey, approved)
     clock = _today(declared.zone)
     if settings.is_live() and (day or clock, today or clock) != (clock, clock):
         hint = "Repair a missed day with lifecycle backfill; to try a day out, unset LIFECYCLE_LIVE"
@@ -269,7 +277,7 @@ def run_command(journey: str, day: date | None, today: date | None) -> None:
     # Before any server is started for it: most mistakes show here.
     stages.check_sources(context)
     _ensure_servers()
-    done = stages.run_all(context, _channel)
+    done = stages.run_all(context, _channel, counts_approved)
     if done["readmitted"]:
         deferred.send(_channel)
     for step_name, counts in done["steps"].items():

@@ -77,6 +77,7 @@ class Problem(NamedTuple):
 
 _LOOK_AT = {
     "paused": "lifecycle resume {where}",
+    "held": "docs/how-to/approve-an-audience.md",
     "queued": "docs/runbooks/messages-wait.md",
     "sending": "docs/runbooks/messages-wait.md",
     "uncertain": "docs/runbooks/uncertain-messages.md",
@@ -85,7 +86,7 @@ _LOOK_AT = {
 
 
 def problems() -> list[Problem]:
-    """What waits for a person, of all journeys: what is paused, stuck, uncertain, and lately given up as unconfirmed."""
+    """What waits for a person, of all journeys: what is paused, held, stuck, uncertain, and lately given up."""
     with database.transaction() as connection:
         database.require_schema(connection)
         found = database.rows(connection, "engine/reports/problems.sql")

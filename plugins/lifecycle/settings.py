@@ -40,6 +40,8 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_EMAIL_HOLD_MINUTES": "How long SendGrid keeps marketing emails back, so that they can be called back. Default: 0.",
     "LIFECYCLE_QUIET_HOURS": "When no marketing is sent, on each person's clock. Default: 21:00-08:00 when live, else off.",
     "LIFECYCLE_HOLDOUT_PERCENT": "Share of all customers who get no marketing at all, to measure it. Default: 0.",
+    "LIFECYCLE_AUDIENCE_CAP": "Most people a step is sent to without a person's approval. Default: 100000.",
+    "LIFECYCLE_APPROVAL_HOURS": "How long an unusual audience waits for a person; then it is not sent. Default: 12.",
     "LIFECYCLE_SMS_PER_SECOND": "Most SMS a second from the sender number: 1 long code, 3 toll-free. Default: no limit.",
     "LIFECYCLE_SMS_PART_CENTS": "Price of one SMS part in cents, for previews. Default: 5.",
     "LIFECYCLE_MMS_CENTS": "Price of one MMS, whatever its length, in cents, for previews. Default: 10.",
@@ -239,6 +241,20 @@ def quiet_hours() -> tuple[time, time] | None:
 def holdout_percent() -> int:
     """Share of all customers who get no marketing at all, in percent."""
     return _whole_number("LIFECYCLE_HOLDOUT_PERCENT", _read("LIFECYCLE_HOLDOUT_PERCENT", "0"), 50)
+
+
+def audience_cap() -> int:
+    """Most people a step is sent to without a person's approval, however usual it is."""
+    return _whole_number("LIFECYCLE_AUDIENCE_CAP", _read("LIFECYCLE_AUDIENCE_CAP", "100000"), 2_000_000_000)
+
+
+def approval_hours() -> int:
+    """How long an unusual audience waits for a person before it is not sent; a week at most."""
+    name = "LIFECYCLE_APPROVAL_HOURS"
+    hours = _whole_number(name, _read(name, "12"), 168)
+    if not hours:
+        raise LifecycleError(f"{name} is 0", hint="Give at least 1 hour, or nobody can answer")
+    return hours
 
 
 def _whole_number(name: str, text: str, most: int) -> int:

@@ -5,11 +5,13 @@ Each stage is one transaction (sending is one per chunk) and may be repeated at 
 
 from __future__ import annotations
 
+import getpass
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lifecycle import (
+    approvals,
     conversions,
     database,
     delivery,
@@ -24,6 +26,7 @@ from lifecycle import (
     suppressions,
 )
 from lifecycle.analyst_sql import AnalystSql
+from lifecycle.approvals import Held
 from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
@@ -123,10 +126,34 @@ def select_audience(context: RunContext, step: Step) -> int:
         return segments.select_audience(connection, run_id, context.journey, step)
 
 
-def queue_messages(context: RunContext, step: Step, converted_ids: list[str]) -> dict[str, int]:
-    """Enter new people and plan one message each. Returns counts by outcome."""
+def review_audience(context: RunContext, step: Step) -> Held | None:
+    """The audience of a step when it is too unusual to go on without a person; None when all is well or approved."""
     with database.transaction() as connection:
         run_id = runs.enter(connection, context)
+        outbox.lock(connection, context.journey, step)
+        waiting = approvals.held(connection, run_id, context, step)
+        if waiting:
+            approvals.hold(connection, run_id, waiting)
+    return waiting
+
+
+def decide(context: RunContext, waiting: Held, decision: approvals.Decision, by: str) -> None:
+    """Record what a person, `by` name, said about an audience that is held; nothing else counts as approved."""
+    with database.transaction() as connection:
+        approvals.decide(connection, runs.enter(connection, context), waiting, decision, by)
+
+
+def queue_messages(context: RunContext, step: Step, converted_ids: list[str]) -> dict[str, int]:
+    """Enter new people and plan one message each. Returns counts by outcome.
+
+    Raises:
+        AudienceHeldError: the audience is unusual, and nobody approved of it.
+    """
+    with database.transaction() as connection:
+        run_id = runs.enter(connection, context)
+        # A selection takes the same lock: what is judged is what is planned.
+        outbox.lock(connection, context.journey, step)
+        approvals.require(connection, run_id, context, step)
         counts = plan_step(connection, run_id, context, step, converted_ids)
     outbox.refresh_statistics(added_rows=counts.total())
     return dict(counts)
@@ -160,19 +187,37 @@ def send(
     )
 
 
-def run_all(context: RunContext, channel_for: Callable[[Step], EmailChannel | SmsChannel]) -> dict[str, Any]:
+def run_all(
+    context: RunContext,
+    channel_for: Callable[[Step], EmailChannel | SmsChannel],
+    approved: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
     """Every stage of a run, one after the other, without Airflow.
 
+    `approved` says of which steps an unusual audience may be sent to, and of how many people it was said.
+
     Returns what became of everybody who was due: `{"converted": n, "steps": {step: counts}, "suppressed": n, ...}`.
+
+    Raises:
+        AudienceHeldError: a step waits for a person; the others were sent, and the run stays unfinished.
     """
     check_sources(context)
     converted = record_conversions(context)
     # All of them first: of several steps that are due for a person the last one goes.
     for step in context.journey.steps:
         select_audience(context, step)
+    held: list[Held] = []
     for step in context.journey.steps:
+        waiting = review_audience(context, step)
+        if waiting and (approved or {}).get(step.name) != waiting.people:
+            held.append(waiting)
+            continue
+        if waiting:
+            decide(context, waiting, "approved", getpass.getuser())
         queue_messages(context, step, converted["customer_ids"])
         send(context, step, channel_for(step))
+    if held:
+        raise approvals.held_error(context, held, hint=approvals.command(context, held))
     closed = close(context)
     return {"converted": converted["converted"], "steps": report(context), **closed}
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import PROJECT
 
+STEP_TASKS = ["select_audience", "approve_audience", "queue_messages", "send"]
 STAGES = ["check_sources", "record_conversions", "close_ladder", "report"]
 
 
@@ -44,11 +45,13 @@ def test_every_dag_has_an_owner_a_tag_retries_and_a_page(bag: Any) -> None:
 def test_a_journey_has_the_tasks_of_its_stages_in_order(bag: Any) -> None:
     dag = bag.dags["reactivation"]
     steps = ["survey", "contest", "coupon"]
-    per_step = [f"{step}.{task}" for step in steps for task in ("select_audience", "queue_messages", "send")]
+    per_step = [f"{step}.{task}" for step in steps for task in STEP_TASKS]
     assert {task.task_id for task in dag.tasks} == {*STAGES, *per_step}
     for step in steps:
         assert dag.get_task(f"{step}.select_audience").upstream_task_ids == {"record_conversions"}
-        assert "record_conversions" in dag.get_task(f"{step}.queue_messages").upstream_task_ids
+        assert dag.get_task(f"{step}.approve_audience").upstream_task_ids == {f"{step}.select_audience"}
+        before_queue = dag.get_task(f"{step}.queue_messages").upstream_task_ids
+        assert {"record_conversions", f"{step}.approve_audience"} <= before_queue
         assert dag.get_task(f"{step}.send").upstream_task_ids == {f"{step}.queue_messages"}
     assert dag.get_task("close_ladder").upstream_task_ids == {f"{step}.send" for step in steps}
 

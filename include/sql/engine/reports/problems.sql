@@ -1,5 +1,6 @@
 -- What waits for a person, without naming anybody: paused scopes with who, why and how many wait behind them, then by
--- step what is queued for more than a day, being sent beyond its lease, uncertain, or lately given up.
+-- step what is queued for more than a day, being sent beyond its lease, uncertain, or lately given up, and unusual
+-- audiences of unfinished runs.
 select
     'paused' as problem,
     controls.scope as place,
@@ -44,4 +45,32 @@ where
     or messages.send_state = 'uncertain'
     or (messages.send_state = 'unconfirmed' and messages.settled_at > now() - interval '30 days')
 group by 1, 2, 5
+
+union all
+
+select
+    'held' as problem,
+    runs.journey || '/' || held.step as place,
+    held.people as messages,
+    held.held_at as since,
+    concat_ws(
+        ', ',
+        held.why,
+        case held.decision
+            when 'rejected' then concat_ws(' ', nullif(held.decided_by, ''), 'said no')
+            when 'timed_out' then 'nobody answered in time'
+        end
+    ) as why
+from lifecycle.runs as runs
+cross join
+    lateral (
+        -- Of several audiences of a step the last one that was asked about.
+        select distinct on (asked.step) asked.*
+        from lifecycle.held_audiences as asked
+        where asked.run_id = runs.run_id
+        order by asked.step asc, asked.held_at desc
+    ) as held
+where
+    runs.finished_at is null
+    and held.decision is distinct from 'approved'
 order by 1, 2
