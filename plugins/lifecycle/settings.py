@@ -250,10 +250,9 @@ def audience_cap() -> int:
 
 def approval_hours() -> int:
     """How long an unusual audience waits for a person before it is not sent; a week at most."""
-    name = "LIFECYCLE_APPROVAL_HOURS"
-    hours = _whole_number(name, _read(name, "12"), 168)
+    hours = _whole_number("LIFECYCLE_APPROVAL_HOURS", _read("LIFECYCLE_APPROVAL_HOURS", "12"), 168)
     if not hours:
-        raise LifecycleError(f"{name} is 0", hint="Give at least 1 hour, or nobody can answer")
+        raise LifecycleError("LIFECYCLE_APPROVAL_HOURS is 0", hint="Give at least 1 hour, or nobody can answer")
     return hours
 
 

@@ -34,7 +34,7 @@ def main(dag_id: str, day: str, answer: str) -> None:
     done.set()
     thread.join(60)
     states = {task.task_id: str(task.state) for task in run.get_task_instances()}
-    print(json.dumps({"run": str(run.state), **states}))
+    sys.stdout.write(json.dumps({"run": str(run.state), **states}) + "\n")
 
 
 def _answer(dag_id: str, answer: str, done: threading.Event) -> None:
@@ -77,7 +77,7 @@ def _say(dag_id: str, answer: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     open_questions = client.get(f"/api/v2/dags/{dag_id}/dagRuns/~/hitlDetails", headers=headers).json()
     (question,) = open_questions["hitl_details"]
-    print("asked:", question["subject"], question["body"])
+    sys.stdout.write(f"{question['subject']} {question['body']}\n")
     run_id = question["task_instance"]["dag_run_id"]
     address = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{QUESTION}/-1/hitlDetails"
     said = client.patch(address, headers=headers, json={"chosen_options": [answer], "params_input": {}})

@@ -274,7 +274,7 @@ def test_the_command_line_stops_with_one_line_and_goes_on_with_the_count(
     assert sandbox.messages() == []
     assert "held" in run("report", "--problems").out
     assert "hello: 280 accepted" in run(*words, "--approve", "hello=280").out
-    assert run("report", "--problems").table()[1:] == []
+    assert "held" not in run("report", "--problems").out
 
 
 @pytest.mark.parametrize(
