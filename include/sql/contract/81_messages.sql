@@ -1,5 +1,6 @@
--- Messages that were planned before as_of(), with what became of them. `planned_for` is the midnight of the day they
--- were planned on, which is later than that of their run when a missed day was repaired.
+-- Messages that were planned before as_of(), with what had become of them by then: one that was settled later still
+-- waits. `planned_for` is the midnight of the day they were planned on, which is later than that of their run when a
+-- missed day was repaired. A run that played another day settled its messages on that day, as far as the journey knows.
 create or replace view shop.messages as
 select
     messages.customer_id,
@@ -7,16 +8,20 @@ select
     messages.step,
     messages.anchor,
     messages.channel,
-    messages.send_state,
-    messages.reason,
-    planned.planned_for
+    case when known.is_settled_later then 'queued' else messages.send_state end as send_state,
+    case when not known.is_settled_later then messages.reason end as reason,
+    known.planned_for
 from lifecycle.messages as messages
+inner join lifecycle.runs as runs on messages.run_id = runs.run_id
 cross join
     lateral (
         select
             case
                 when messages.planned_on = messages.run_day then messages.as_of
                 else cast(messages.planned_on as timestamp) at time zone current_setting('timezone')
-            end as planned_for
-    ) as planned
-where planned.planned_for < lifecycle.as_of()
+            end as planned_for,
+            coalesce(
+                messages.settled_at - make_interval(days => runs.skew_days) >= lifecycle.as_of(), false
+            ) as is_settled_later
+    ) as known
+where known.planned_for < lifecycle.as_of()

@@ -1,0 +1,319 @@
+"""No file of an analyst sees later than its run: with everything later taken away it picks exactly the same people."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
+
+from lifecycle import as_of, database, journeys, segments, stages
+from lifecycle.analyst_sql import AnalystSql
+from lifecycle.contract import TABLES, Table
+from lifecycle.journey import Journey
+from lifecycle.settings import sql_folder
+
+ZONES = ["Europe/London", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati", "Australia/Lord_Howe"]
+PEOPLE = [f"person-{number}" for number in range(4)]
+ORDERS = [f"order-{number}" for number in range(6)]
+# Facts crowd around the edges of the ladder's days, around the run itself, and after it.
+DAYS_AGO = [-95, -89.5, -75, -59.5, -45, -29.5, -29, -10, -1, -0.5, 0, 0.5, 1, 3, 40]
+_A_MOMENT = timedelta(microseconds=1)
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+@dataclass
+class Past:
+    """A shop and what journeys did in it, as one knows it long after `instant`, the midnight of `day` in `zone`."""
+
+    rows: Rows
+    day: date
+    zone: str
+
+    @property
+    def instant(self) -> datetime:
+        return as_of.midnight(self.day, self.zone)
+
+    def as_known_then(self) -> Past:
+        """The same, without what became known at the instant or later."""
+        rows = deepcopy(self.rows)
+        for table in TABLES:
+            rows[table.name] = [row for row in rows[table.name] if self._is_known(table, row)]
+            self._unset_later(rows[table.name], [column.name for column in table.columns if column.kind == "time"])
+        rows["enrollments"] = [row for row in rows["enrollments"] if row["entered_at"] < self.instant]
+        for row in rows["enrollments"]:
+            if row["exited_at"] and row["exited_at"] >= self.instant:
+                row.update(exited_at=None, exit_reason=None)
+        rows["messages"] = [row for row in rows["messages"] if self._midnight(row["planned_on"]) < self.instant]
+        for row in rows["messages"]:
+            if row["settled_at"] and row["settled_at"] - timedelta(days=row["skew_days"]) >= self.instant:
+                row.update(send_state="queued", reason=None, settled_at=None)
+        rows["engagements"] = [row for row in rows["engagements"] if row["occurred_at"] < self.instant]
+        return Past(rows, self.day, self.zone)
+
+    def _is_known(self, table: Table, row: dict[str, Any]) -> bool:
+        if table.known_from:
+            return row[table.known_from] is None or row[table.known_from] < self.instant
+        parent, key, since = {
+            "order_items": ("orders", "order_id", "ordered_at"),
+            "dependants": ("customers", "customer_id", "signed_up_at"),
+        }[table.name]
+        return any(other[key] == row[key] and other[since] < self.instant for other in self.rows[parent])
+
+    def _unset_later(self, rows: list[dict[str, Any]], columns: list[str]) -> None:
+        for row in rows:
+            row.update({name: None for name in columns if row.get(name) and row[name] >= self.instant})
+
+    def _midnight(self, day: date) -> datetime:
+        return as_of.midnight(day, self.zone)
+
+
+@cache
+def declared() -> dict[str, Journey]:
+    """Every journey of the repository, by name."""
+    return {one.journey.name: one.journey for one in journeys.load_all()}
+
+
+@cache
+def files() -> list[AnalystSql]:
+    """Every segment, goal and end of the repository."""
+    picked = [segments.segment_of(journey, step) for journey in declared().values() for step in journey.steps]
+    return [*picked, *(file for journey in declared().values() for file in stages.end_files(journey))]
+
+
+@cache
+def views() -> list[str]:
+    """Every view of the contract."""
+    return [path.stem.partition("_")[2] for path in sorted((sql_folder() / "contract").glob("*.sql"))]
+
+
+# --- random pasts -----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def pasts(draw: Any) -> Past:
+    """A shop of four people with random facts of every table before and after a random run."""
+    day = draw(st.dates(date(2025, 1, 1), date(2026, 12, 31)))
+    zone = draw(st.sampled_from(ZONES))
+    instant = as_of.midnight(day, zone).astimezone(timezone.utc)
+    moments = st.builds(
+        lambda days, more: instant + timedelta(days=days) + more,
+        st.sampled_from(DAYS_AGO),
+        st.sampled_from([-_A_MOMENT, timedelta(0), timedelta(0), _A_MOMENT]),
+    )
+    rows = {table.name: draw(_facts(table, moments)) for table in TABLES}
+    rows["customers"] = [row | {"referred_by": None} for row in rows["customers"]]
+    rows["enrollments"] = draw(_enrollments(moments, [order["order_id"] for order in rows["orders"]]))
+    rows["messages"] = draw(_messages(rows["enrollments"], day, zone))
+    rows["engagements"] = draw(_engagements(rows["messages"], zone))
+    return Past(rows, day, zone)
+
+
+def _facts(table: Table, moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    columns = {column.stored_name: _values(table, column, moments) for column in table.columns}
+    most = 12 if table.name in ("orders", "page_views") else 4
+    unique = (lambda row: tuple(row[name] for name in table.key)) if table.key else None
+    return st.lists(st.fixed_dictionaries(columns), max_size=most, unique_by=unique)  # type: ignore[arg-type]
+
+
+def _values(table: Table, column: Any, moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[Any]:
+    if column.name == "customer_id" or column.name == "referred_by":
+        return st.sampled_from(PEOPLE)
+    if column.name == "order_id":
+        return st.sampled_from(ORDERS)
+    by_kind: dict[str, st.SearchStrategy[Any]] = {
+        "time": moments if column.required else st.none() | moments,
+        "date": st.just(date(1990, 2, 28)),
+        "amount": st.integers(0, 9_999),
+        "rate": st.integers(0, 9_999),
+        "integer": st.integers(1, 5),
+        "boolean": st.booleans(),
+        "json_list": st.just([]),
+        "json_object": st.just({}),
+        "currency": st.just("GBP"),
+        "id": st.sampled_from([f"{column.name}-{number}" for number in range(6)]),
+    }
+    return by_kind.get(column.kind, st.sampled_from([f"a {column.name}", f"another {column.name}"]))
+
+
+@st.composite
+def _enrollments(draw: Any, moments: st.SearchStrategy[datetime], orders: list[str]) -> list[dict[str, Any]]:
+    entries = st.fixed_dictionaries(
+        {
+            "journey": st.sampled_from(sorted(declared())),
+            "customer_id": st.sampled_from(PEOPLE),
+            "anchor": st.sampled_from(orders or ORDERS),
+            "entered_at": moments,
+            "exited_at": st.none() | st.none() | moments,
+        }
+    )
+    drawn = draw(
+        st.lists(entries, max_size=8, unique_by=lambda row: (row["journey"], row["customer_id"], row["anchor"]))
+    )
+    reasons = st.sampled_from(["converted", "superseded", "sunset"])
+    return [row | {"exit_reason": row["exited_at"] and draw(reasons)} for row in drawn]
+
+
+@st.composite
+def _messages(draw: Any, enrollments: list[dict[str, Any]], day: date, zone: str) -> list[dict[str, Any]]:
+    messages = []
+    for entered in enrollments:
+        for step in draw(st.sets(st.sampled_from([one.name for one in declared()[entered["journey"]].steps]))):
+            run_day = day + timedelta(days=draw(st.sampled_from([-40, -20, -8, -2, -1, 0, 5])))
+            planned_on = run_day + timedelta(days=draw(st.sampled_from([0, 0, 1, 3])))
+            # A run that plays a past day is executed so many days after it.
+            skew_days = (run_day.day * 100) % 700
+            after = draw(st.sampled_from([None, timedelta(0), timedelta(hours=10), timedelta(hours=34)]))
+            settled = after is not None
+            state = draw(
+                st.sampled_from(["accepted", "accepted", "accepted", "skipped"] if settled else ["queued", "skipped"])
+            )
+            midnight = as_of.midnight(planned_on, zone).astimezone(timezone.utc)
+            messages.append({
+                **{name: entered[name] for name in ("journey", "customer_id", "anchor")},
+                "step": step,
+                "run_day": run_day,
+                "planned_on": planned_on,
+                "skew_days": skew_days,
+                "send_state": state,
+                "reason": "no_consent" if state == "skipped" else None,
+                "settled_at": midnight + after + timedelta(days=skew_days) if after is not None else None,
+            })  # fmt: skip
+    return messages
+
+
+@st.composite
+def _engagements(draw: Any, messages: list[dict[str, Any]], zone: str) -> list[dict[str, Any]]:
+    engagements = []
+    for message in messages:
+        for days in draw(st.lists(st.sampled_from([0.4, 0.5, 1, 2, 5, 30, 40]), max_size=2, unique=True)):
+            planned = as_of.midnight(message["planned_on"], zone).astimezone(timezone.utc)
+            engagements.append({
+                **{name: message[name] for name in ("journey", "customer_id", "anchor", "step")},
+                "kind": draw(st.sampled_from(["click", "click", "reply"])),
+                "is_machine": draw(st.booleans()),
+                "occurred_at": planned + timedelta(days=days),
+            })  # fmt: skip
+    return engagements
+
+
+# --- what is seen -----------------------------------------------------------------------------------------------------
+
+
+def seen(connection: Any, past: Past, shown: list[str], picked: list[AnalystSql]) -> dict[str, list[Any]]:
+    """What views show and files pick at the instant, when the database holds this and nothing else."""
+    with connection.begin_nested() as rehearsal:
+        _fill(database.driver(connection), past)
+        database.set_as_of(connection, past.instant, past.zone)
+        found: dict[str, list[Any]] = {file.path.name: list(file.stream(connection)) for file in picked}
+        for view in shown:
+            statement = f"select to_jsonb(v) from shop.{view} as v".encode()
+            found[view] = sorted(database.driver(connection).execute(statement).fetchall(), key=json.dumps)
+        rehearsal.rollback()
+    return found
+
+
+def _fill(driver: Any, past: Past) -> None:
+    for table in TABLES:
+        _insert(driver, f"imported.{table.name}", past.rows[table.name])
+    _insert(driver, "lifecycle.enrollments", past.rows["enrollments"])
+    run_ids: dict[tuple[str, date], int] = {}
+    messages = []
+    for row in past.rows["messages"]:
+        key = (row["journey"], row["run_day"])
+        run_ids.setdefault(key, len(run_ids) + 1)
+        own = {name: value for name, value in row.items() if name != "skew_days"}
+        midnight = as_of.midnight(row["run_day"], past.zone)
+        filled = {"run_id": run_ids[key], "as_of": midnight, "channel": "sms", "template": "", "template_sha": ""}
+        messages.append(own | filled)
+    skew_days = {(row["journey"], row["run_day"]): row["skew_days"] for row in past.rows["messages"]}
+    runs = [
+        {"run_id": run_id, "journey": key[0], "as_of": as_of.midnight(key[1], past.zone), "run_day": key[1],
+         "run_type": "manual", "skew_days": skew_days[key]}
+        for key, run_id in run_ids.items()
+    ]  # fmt: skip
+    _insert(driver, "lifecycle.runs", runs)
+    _insert(driver, "lifecycle.messages", messages)
+    for row in past.rows["engagements"]:
+        about = {name: row[name] for name in ("journey", "step", "customer_id", "anchor")}
+        key = "lifecycle.message_id(%(journey)s, %(step)s, %(customer_id)s, %(anchor)s)"
+        (message_id,) = driver.execute(f"select {key}".encode(), about).fetchone()
+        _insert(driver, "lifecycle.engagements", [row | {"message_id": str(message_id)}])
+
+
+def _insert(driver: Any, table: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    names = ", ".join(rows[0])
+    records = json.dumps(rows, default=lambda value: value.isoformat())
+    overriding = "overriding system value" if table == "lifecycle.runs" else ""
+    driver.execute(
+        f"insert into {table} ({names}) {overriding} select {names} from jsonb_populate_recordset(null::{table}, %s)",
+        (records,),
+    )
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Any]:
+    """A connection that leaves nothing behind."""
+    with database.transaction() as shared, shared.begin_nested() as rehearsal:
+        yield shared
+        rehearsal.rollback()
+
+
+# Shrinking would take minutes; the assertion names what sees too much.
+EFFORT = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def test_what_is_known_later_changes_nothing(connection: Any) -> None:
+    met: Counter[str] = Counter()
+
+    @settings(EFFORT, max_examples=100)
+    @given(pasts())
+    def nothing_changes(past: Past) -> None:
+        now, then = (seen(connection, one, views(), files()) for one in (past, past.as_known_then()))
+        for name, rows in now.items():
+            assert rows == then[name], (name, past.instant)
+            met[name] += len(rows)
+        met["something later"] += past.rows != past.as_known_then().rows
+
+    nothing_changes()
+    # Every file picked somebody, every view showed something, and nearly every past went on after its run.
+    names = [*views(), *(file.path.name for file in files())]
+    assert {name: met[name] for name in names if met[name] < 3} == {}
+    assert met["something later"] > 60
+
+
+def watched() -> list[Path]:
+    """The views that look at the clock themselves."""
+    folder = sql_folder() / "contract"
+    return [path for path in sorted(folder.glob("*.sql")) if "lifecycle.as_of()" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", watched(), ids=lambda path: path.stem)
+def test_a_view_that_looks_an_hour_ahead_is_caught(connection: Any, path: Path) -> None:
+    broken = path.read_text(encoding="utf-8").replace("lifecycle.as_of()", "(lifecycle.as_of() + interval '1 hour')")
+    database.driver(connection).execute(broken.encode())
+    view = path.stem.partition("_")[2]
+
+    def gives_itself_away(past: Past) -> bool:
+        return seen(connection, past, [view], []) != seen(connection, past.as_known_then(), [view], [])
+
+    # Raises NoSuchExample unless there is one.
+    assert find(pasts(), gives_itself_away, settings=settings(EFFORT, max_examples=500))
