@@ -300,9 +300,17 @@ def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         if block.path:
             builder.write(block.path, block.text)
     shutil.copytree(EXAMPLE_SHOP, tmp_path / "docs" / "example-shop")
+    _commit(tmp_path)
     monkeypatch.setenv("LIFECYCLE_PROJECT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def _commit(folder: Path) -> None:
+    """Make the folder a git checkout, as the project of a user is one."""
+    who = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "start"]):
+        subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("page", [PROJECT / "README.md"], ids=_name)

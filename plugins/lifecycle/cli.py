@@ -248,6 +248,50 @@ def why_command(customer_id: str, journey: str | None, day: date | None, form: s
         click.echo("")
 
 
+@cli.command()
+@click.argument("step_path", metavar="[JOURNEY/STEP]", required=False)
+@click.option("--against", "revision", required=True, metavar="GITREV", help="Branch, tag or sha to compare with.")
+@as_of_option()
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json", "markdown"]), default="table", show_default=True
+)
+def diff(step_path: str | None, revision: str, day: date | None, form: str) -> None:
+    """Show whom a changed segment takes in and leaves out on a day; without a step, of every changed segment."""
+    from lifecycle import differences
+
+    day = day or _today("UTC")
+    if step_path:
+        changes = differences.Changes([differences.of_step(step_path, revision, day)], [])
+    else:
+        changes = differences.of_every_changed_segment(revision, day)
+    if form == "markdown":
+        click.echo(differences.report(changes, revision, day), nl=False)
+        return
+    if form == "csv":
+        _show(["step", "change", "customer_id"], (row for one in changes.differences for row in one.people()), form)
+    else:
+        _show_differences([one.summary() for one in changes.differences], form)
+    for file in changes.others:
+        click.echo(f"changed too, and no segment of a step: {file}", err=True)
+    if not changes.differences:
+        click.echo("no segment changed", err=True)
+
+
+def _show_differences(found: list[dict[str, Any]], form: str) -> None:
+    columns = ["step", "before", "after", "in", "out", "reanchored", "sms_cents", "sample_in", "sample_out", "overlaps"]
+    if form == "json":
+        columns += ["file", "run_day", "is_new"]
+        _show(columns, ([one[name] for name in columns] for one in found), form)
+        return
+    for one in found:
+        overlaps = [f"{other['step']}: {other['before']} before, {other['after']} after" for other in one["overlaps"]]
+        shown = {**one, "overlaps": overlaps}
+        values = [", ".join(shown[name]) if isinstance(shown[name], list) else shown[name] for name in columns[1:]]
+        _show(["", one["step"]], zip(columns[1:], values, strict=True), form)
+        if one["is_new"]:
+            click.echo(f"{one['file']} is new, so everybody is in", err=True)
+
+
 @cli.command("run")
 @click.argument("journey")
 @as_of_option()

@@ -44,7 +44,11 @@ def audience(connection: Connection, journey: Journey, step: Step) -> Iterator[A
     Raises:
         LifecycleError: a row has no customer or anchor, or comes twice; or Postgres gave up.
     """
-    file = segment_of(journey, step)
+    return people(connection, segment_of(journey, step))
+
+
+def people(connection: Connection, file: AnalystSql) -> Iterator[AudienceRow]:
+    """The people a checked segment file picks at the transaction's `as_of()`; errors as those of `audience`."""
     seen: set[tuple[str, str]] = set()
     for row in file.stream(connection):
         person = AudienceRow(*row)
