@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from lifecycle.runs import RunContext
 
 
+# A journey that was off for longer starts anew: nobody waits for a message of more than a year ago.
+LOOK_BACK = timedelta(days=366)
+
+
 def lock(connection: Connection, journey: Journey) -> None:
     """Let one run at a time catch up with the missed days of a journey; the lock ends with the transaction."""
     database.run(connection, "engine/missed_days/lock.sql", journey=journey.name)
@@ -44,11 +48,12 @@ def _unselected_days(connection: Connection, context: RunContext) -> list[date]:
     """The days of the schedule from the first run on that nobody selected the audiences of."""
     journey = context.journey
     (known,) = database.rows(connection, "engine/missed_days/first_run_day.sql", journey=journey.name)
-    span = {"from_day": known.first_day, "to_day": context.today}
+    first = max(known.first_day, context.today - LOOK_BACK)
+    span = {"from_day": first, "to_day": context.today}
     steps = [step.name for step in journey.steps]
     selected = database.rows(connection, "engine/missed_days/selected.sql", journey=journey.name, steps=steps, **span)
     done = {row.run_day for row in selected}
-    days = schedules.run_days(journey.cron, known.first_day, context.today)
+    days = schedules.run_days(journey.cron, first, context.today)
     return [day for day in sorted({*days, context.run_day}) if day not in done]
 
 
@@ -104,7 +109,7 @@ class Missed(NamedTuple):
         return f"lifecycle backfill {self.journey} --from {self.first} --to {self.last}"
 
 
-def listed(declared: Declared, now: datetime, *, within_days: int = 366) -> list[Missed]:
+def listed(declared: Declared, now: datetime) -> list[Missed]:
     """The days whose hour of the schedule has come, and that no run ended for, since the journey was switched on.
 
     A journey that was never run has missed nothing. Days that follow one another in the schedule are one entry.
@@ -116,7 +121,7 @@ def listed(declared: Declared, now: datetime, *, within_days: int = 366) -> list
         if not journey.cron or known.first_day is None:
             return []
         last = schedules.last_run_day(journey.cron, declared.zone, now)
-        first = max(known.first_day, last - timedelta(days=within_days))
+        first = max(known.first_day, last - LOOK_BACK)
         span = {"journey": journey.name, "from_day": first, "to_day": last}
         done = {row.run_day for row in database.rows(connection, "engine/missed_days/executed.sql", **span)}
         due = {row.run_day: row.people for row in database.rows(connection, "engine/missed_days/due.sql", **span)}
