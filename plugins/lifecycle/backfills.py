@@ -24,6 +24,7 @@ ENDED = frozenset({"success", "failed"})
 # A day of a big journey takes minutes; a backfill that nobody works on is noticed by its runs not starting.
 _DAY_TIMEOUT_SECONDS = 3600
 _LOOK_EVERY_SECONDS = 1.0
+_SILENCE_SECONDS = 180
 
 # Called with the states of the runs, by local day, whenever they were looked at.
 Watch = Callable[[dict[date, str]], None]
@@ -149,9 +150,17 @@ def run(
 def _wait(api: AirflowApi, declared: Declared, attempts: dict[date, str], watch: Watch) -> list[date]:
     """Wait until every day has ended in a new attempt; returns those that failed."""
     states: dict[date, str] = {}
-    changed_at = time.monotonic()
+    changed_at = answered_at = time.monotonic()
     while True:
-        found = {_local_day(run, declared.zone): run for run in api.dag_runs(declared.journey.name)}
+        try:
+            found = {_local_day(run, declared.zone): run for run in api.dag_runs(declared.journey.name)}
+        except LifecycleError:
+            # A busy Airflow misses a question now and then, and goes on with the runs.
+            if time.monotonic() - answered_at > _SILENCE_SECONDS:
+                raise
+            time.sleep(_LOOK_EVERY_SECONDS)
+            continue
+        answered_at = time.monotonic()
         now = {day: _state(found.get(day, {}), attempt) for day, attempt in attempts.items()}
         if now != states:
             states, changed_at = now, time.monotonic()
