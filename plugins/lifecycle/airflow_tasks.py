@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, BaseHook, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
-from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput, TaskDeferred
 
 from lifecycle import approvals, as_of, deferred, health, runs, schedules, segments, senders, settings, stages
 from lifecycle.approvals import Held
@@ -22,6 +22,7 @@ from lifecycle.channels.accounts import SendGridAccount, TwilioAccount
 from lifecycle.errors import LifecycleError, TryAgainError
 from lifecycle.journey import Journey, Step
 from lifecycle.runs import RunContext
+from lifecycle.sources import SourceHeldError
 
 DATABASE_CONNECTION = "lifecycle_db"
 SENDGRID_CONNECTION = "lifecycle_sendgrid"
@@ -30,6 +31,9 @@ TWILIO_CONNECTION = "lifecycle_twilio"
 # `send` is mapped over shards, never over people: one for this many queued messages, and no more than eight.
 MESSAGES_PER_SHARD = 5_000
 MOST_SHARDS = 8
+
+# How often a journey looks whether a source that was late has come.
+LOOK_AGAIN_EVERY = timedelta(minutes=5)
 
 DAG_DEFAULTS: dict[str, Any] = {
     # Unpausing never mass-mails; missed days are repaired with a backfill (architecture §5).
@@ -96,6 +100,43 @@ def run_context(journey: Journey, context: Any) -> RunContext:
     now = datetime.now(timezone.utc)
     as_if_today = bool(params.get("as_if_today"))
     return runs.executed_now(journey, day, zone, now=now, run_type=run_type, as_if_today=as_if_today)
+
+
+class CheckSources(BaseOperator):
+    """Checks the journey's files and sources; while a source is late it waits without a worker, and fails in the end."""
+
+    ui_color = "#e8f1fb"
+
+    def __init__(self, *, journey: Journey, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._journey = journey
+        self._longest = timedelta(hours=settings.source_wait_hours())
+
+    def execute(self, context: Any) -> dict[str, int]:
+        """Check, or wait; returns how many customers and orders are known."""
+        return self._check(context, datetime.now(timezone.utc) + self._longest)
+
+    def check_again(self, context: Any, until: str, event: Any = None) -> dict[str, int]:
+        """Check once more after a while."""
+        return self._check(context, datetime.fromisoformat(until))
+
+    def _check(self, context: Any, until: datetime) -> dict[str, int]:
+        def late_or_known() -> dict[str, int] | SourceHeldError:
+            try:
+                return stages.check_sources(run_context(self._journey, context))
+            except SourceHeldError as late:
+                return late
+
+        found = in_task(late_or_known)
+        if not isinstance(found, SourceHeldError):
+            return found
+        if datetime.now(timezone.utc) + LOOK_AGAIN_EVERY > until:
+            raise AirflowFailException(str(found))
+        self.log.warning("%s Looking again every few minutes until %s.", found, f"{until:%Y-%m-%d %H:%M %Z}")
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        trigger = TimeDeltaTrigger(LOOK_AGAIN_EVERY)
+        raise TaskDeferred(trigger=trigger, method_name="check_again", kwargs={"until": until.isoformat()})
 
 
 class SelectAudience(BaseOperator):
@@ -185,10 +226,6 @@ def add_tasks(journey: Journey) -> None:
     """
 
     @task
-    def check_sources(**context: Any) -> dict[str, int]:
-        return in_task(lambda: stages.check_sources(run_context(journey, context)))
-
-    @task
     def record_conversions(**context: Any) -> dict[str, Any]:
         return in_task(lambda: dict(stages.record_conversions(run_context(journey, context))))
 
@@ -200,9 +237,9 @@ def add_tasks(journey: Journey) -> None:
     def report(**context: Any) -> dict[str, Any]:
         return in_task(lambda: stages.report(run_context(journey, context)))
 
-    checked, converted = check_sources(), record_conversions()
-    first: Any = checked
-    journey.schedule(*schedule_of(first.operator.dag))
+    checked = CheckSources(task_id="check_sources", journey=journey)
+    converted = record_conversions()
+    journey.schedule(*schedule_of(checked.dag))
     steps = [_step_tasks(journey, step, converted) for step in journey.steps]
     for place, (_, _, queued) in enumerate(steps):
         for _, selected, _ in steps[place + 1 :]:

@@ -444,6 +444,32 @@ def preview(step_path: str, customer_id: str | None, open_browser: bool, day: da
 
 
 @cli.command()
+@click.argument("journey")
+@as_of_option()
+@click.option("--accept", is_flag=True, help="Say that the sources are right as they are, for this run day.")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def sources(journey: str, day: date | None, accept: bool, form: str) -> None:
+    """Show the tables a journey reads, how complete they are for a run, and what holds the journey."""
+    import getpass
+
+    from lifecycle import database, journeys
+    from lifecycle import sources as sources_module
+
+    declared = journeys.load(journey)
+    clock = _today(declared.zone)
+    context = _context(declared, day or clock, None, clock)
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        found = sources_module.examined(connection, context)
+        if accept:
+            sources_module.keep(connection, context, found, accepted_by=getpass.getuser())
+    rows = [[one.name, one.row_count, one.newest_at, one.moves_daily, one.problem] for one in found]
+    _show(["source", "rows", "newest_fact", "moves_daily", "problem"], rows, form)
+    if accept:
+        click.echo(f"accepted for the run of {context.run_day}", err=True)
+
+
+@cli.command()
 @click.argument("journey", required=False)
 def check(journey: str | None) -> None:
     """Check every journey, SQL file and template against its contract; exit 1 when something is wrong."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from lifecycle import settings
+from lifecycle import contract, settings
 from lifecycle.errors import LifecycleError
 
 Channel = Literal["email", "sms"]
@@ -29,6 +29,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MOST_MEDIA = 10
 _LONGEST_VALID = timedelta(hours=10)
 _DAY = timedelta(days=1)
+_FRESH_WITHIN = timedelta(hours=48)
 _LONGEST_LATE = timedelta(days=366)
 
 
@@ -154,6 +155,9 @@ class Journey:
     others are recorded as `lost_to(<journey>)`. `kind="transactional"` is for messages about an order: they need no
     consent and keep to no cap (H-08).
 
+    `sources_within` says how old the newest fact of a source may be at the run's midnight before the journey is held: of
+    every source that moves daily, or of single ones, such as `{"orders": timedelta(hours=30)}`, whether they do or not.
+
     Raises:
         LifecycleError: a name, file or number is wrong; the line names the Dag file and how to mend it.
     """
@@ -166,6 +170,7 @@ class Journey:
     entry: Entry = "none"
     kind: Kind = "marketing"
     priority: int = 50
+    sources_within: timedelta | Mapping[str, timedelta] = _FRESH_WITHIN
     file: Path = field(default=Path(), init=False, compare=False, repr=False)
     line: int = field(default=0, init=False, compare=False, repr=False)
     # The time zone whose midnights start the run days, and the days themselves; `add_tasks` takes them from the Dag.
@@ -179,6 +184,7 @@ class Journey:
         object.__setattr__(self, "line", line)
         self._check_names()
         self._check_numbers()
+        self._check_sources()
         for path in self.sql_files():
             _require_file(path, self)
         for step in self.steps:
@@ -196,6 +202,17 @@ class Journey:
             if step.name == name:
                 return step
         raise unknown_name("step", name, [step.name for step in self.steps], file=self.file, line=self.line)
+
+    @property
+    def named_sources(self) -> tuple[str, ...]:
+        """The sources whose age the journey limits by name."""
+        return () if isinstance(self.sources_within, timedelta) else tuple(self.sources_within)
+
+    def source_limit(self, source: str) -> timedelta:
+        """How old the newest fact of a source may be at the midnight of a run."""
+        if isinstance(self.sources_within, timedelta):
+            return self.sources_within
+        return self.sources_within.get(source, _FRESH_WITHIN)
 
     def sql_path(self, file_name: str) -> Path:
         """Where a SQL file of this journey lives."""
@@ -242,6 +259,18 @@ class Journey:
                 f"has a goal within_days={self.goal.within_days!r}", "Give a number of days from 1 to 365"
             )
         self._check_end()
+
+    def _check_sources(self) -> None:
+        within = self.sources_within
+        if not isinstance(within, (timedelta, Mapping)):
+            raise self._wrong(f"has sources_within={within!r}", "Give a duration, as in timedelta(hours=48)")
+        known = [table.name for table in contract.TABLES if table.known_from]
+        for source in self.named_sources:
+            if source not in known:
+                raise unknown_name("source", source, known, file=self.file, line=self.line)
+        for limit in [within] if isinstance(within, timedelta) else within.values():
+            if not isinstance(limit, timedelta) or limit <= timedelta(0):
+                raise self._wrong(f"has sources_within={limit!r}", "Give a duration, as in timedelta(hours=48)")
 
     def _check_end(self) -> None:
         end = self.ends_with

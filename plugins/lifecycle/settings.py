@@ -42,6 +42,7 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_HOLDOUT_PERCENT": "Share of all customers who get no marketing at all, to measure it. Default: 0.",
     "LIFECYCLE_AUDIENCE_CAP": "Most people a step is sent to without a person's approval. Default: 100000.",
     "LIFECYCLE_APPROVAL_HOURS": "How long an unusual audience waits for a person; then it is not sent. Default: 12.",
+    "LIFECYCLE_SOURCE_WAIT_HOURS": "How long a run waits in Airflow for a source that is late before it fails. Default: 4.",
     "LIFECYCLE_SMS_PER_SECOND": "Most SMS a second from the sender number: 1 long code, 3 toll-free. Default: no limit.",
     "LIFECYCLE_SMS_PART_CENTS": "Price of one SMS part in cents, for previews. Default: 5.",
     "LIFECYCLE_MMS_CENTS": "Price of one MMS, whatever its length, in cents, for previews. Default: 10.",
@@ -254,6 +255,11 @@ def approval_hours() -> int:
     if not hours:
         raise LifecycleError("LIFECYCLE_APPROVAL_HOURS is 0", hint="Give at least 1 hour, or nobody can answer")
     return hours
+
+
+def source_wait_hours() -> int:
+    """How long a run waits for a source that is late; 0 fails at once, and a day is the most."""
+    return _whole_number("LIFECYCLE_SOURCE_WAIT_HOURS", _read("LIFECYCLE_SOURCE_WAIT_HOURS", "4"), 24)
 
 
 def _whole_number(name: str, text: str, most: int) -> int:

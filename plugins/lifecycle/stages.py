@@ -23,6 +23,7 @@ from lifecycle import (
     rendering,
     runs,
     segments,
+    sources,
     suppressions,
 )
 from lifecycle.analyst_sql import AnalystSql
@@ -63,7 +64,16 @@ def check_sources(context: RunContext) -> dict[str, int]:
             f"No customer is known before {context.as_of:%Y-%m-%d %H:%M %Z}",
             hint="Import data with `lifecycle import DIR`, or map your tables in include/sql/sources/",
         )
+    _require_sources(context)
     return {"customers": known.customers, "orders": known.orders}
+
+
+def _require_sources(context: RunContext) -> None:
+    """Hold the journey while a source is late or broken; what it looks like is kept first, for the report."""
+    with database.transaction() as connection:
+        found = sources.examined(connection, context)
+        sources.keep(connection, context, found)
+    sources.require(found, context)
 
 
 def check_files(connection: Connection, journey: Journey) -> None:

@@ -1,6 +1,7 @@
 """Runs one Dag once in a real Airflow with a metadata database of its own, and answers what it asks a person.
 
-`python -m tests.dags.airflow_run DAG DAY ANSWER`: ANSWER is Approve, Reject, late (nobody answers in time) or none. Prints
+`python -m tests.dags.airflow_run DAG DAY ANSWER`: ANSWER is Approve, Reject, late (nobody answers in time) or none. Sources
+are looked at again after two seconds. Prints
 the state of every task as JSON on its last line. A process of its own, because Airflow binds its database when it is
 imported.
 """
@@ -23,6 +24,9 @@ QUESTION = "hello.approve_audience"
 def main(dag_id: str, day: str, answer: str) -> None:
     from airflow.dag_processing.dagbag import DagBag
 
+    from lifecycle import airflow_tasks
+
+    airflow_tasks.LOOK_AGAIN_EVERY = timedelta(seconds=2)
     bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     if bag.import_errors:
         raise SystemExit(str(bag.import_errors))

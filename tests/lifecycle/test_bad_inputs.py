@@ -41,6 +41,8 @@ ANSWERS = "channels/test_provider_answers.py"
 WEBHOOKS = "receiver/test_webhooks.py"
 EVENTS = "test_delivery_events.py"
 CASES: dict[int, tuple[str, list[str]]] = {
+    20: ("nobody where there is always somebody", ["test_approvals.py::test_nobody_where_there_is_always_somebody_waits"]),
+    21: ("an audience of everybody", ["test_approvals.py::test_a_first_run_passes_up_to_the_cap"]),
     65: ("a national number without a country", [f"{CSV}::test_a_national_phone_number_needs_its_country"]),
     66: ("full-width digits", [f"{CSV}::test_a_phone_number_is_stored_as_e164"]),
     67: ("an extension", [f"{CSV}::test_a_bad_value_is_refused"]),
@@ -111,6 +113,10 @@ CASES: dict[int, tuple[str, list[str]]] = {
         "test_delivery.py::test_a_second_sender_gets_nothing_while_the_first_one_sends"]),
     110: ("ranges that cannot be", ["test_as_of.py::test_a_range_that_runs_backwards_or_for_ever_is_refused"]),
     111: ("a task that is cleared after it sent", ["../e2e/test_demo.py::test_clearing_tasks_and_running_the_days_again_sends_nothing_twice"]),
+    112: ("an audience of several times the usual", [
+        "test_approvals.py::test_four_times_the_usual_waits_and_nobody_of_it_is_planned_or_entered",
+        "../dags/test_approve_audience.py::test_only_a_yes_sends_four_times_the_usual",
+        "test_sources.py::test_a_late_source_holds_the_journey_with_one_line"]),
     113: ("a worker that is killed", ["test_delivery.py::test_whoever_was_being_sent_to_when_a_sender_died_is_never_sent_to_again",
                                       "test_evidence.py::test_a_sender_that_died_before_its_first_byte_loses_nobody"]),
 }  # fmt: skip

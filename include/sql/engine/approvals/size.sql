@@ -1,5 +1,5 @@
--- How many people a step has in a run, and how many it usually has: the median of the same weekday in the 28 days before,
--- unknown when it was selected on none of them.
+-- How many people a step has in a run, and how many it usually has: the median of the same weekday in the 28 days
+-- before, unknown when it was selected on none of them.
 select
     selections.people,
     runs.run_day,

@@ -62,15 +62,17 @@ select
         end
     ) as why
 from lifecycle.runs as runs
-cross join
-    lateral (
-        -- Of several audiences of a step the last one that was asked about.
-        select distinct on (asked.step) asked.*
-        from lifecycle.held_audiences as asked
-        where asked.run_id = runs.run_id
-        order by asked.step asc, asked.held_at desc
-    ) as held
+inner join lifecycle.held_audiences as held on runs.run_id = held.run_id
 where
     runs.finished_at is null
     and held.decision is distinct from 'approved'
+    -- Of several audiences of a step the last one that was asked about.
+    and not exists (
+        select 1
+        from lifecycle.held_audiences as later
+        where
+            later.run_id = held.run_id
+            and later.step = held.step
+            and later.held_at > held.held_at
+    )
 order by 1, 2
