@@ -292,6 +292,34 @@ def _show_differences(found: list[dict[str, Any]], form: str) -> None:
             click.echo(f"{one['file']} is new, so everybody is in", err=True)
 
 
+@cli.command("new-journey")
+@click.argument("name")
+def new_journey(name: str) -> None:
+    """Write the first files of a journey: Dag, segment, goal, words, cases; they pass `lifecycle check` at once."""
+    from lifecycle import scaffolds
+
+    _list_files(scaffolds.new_journey(name))
+    click.echo(f"next: change them to what you mean, then: lifecycle check {name}", err=True)
+
+
+@cli.command("new-segment")
+@click.argument("journey")
+@click.argument("name")
+def new_segment(journey: str, name: str) -> None:
+    """Write a segment for a further step of a journey, with its words and cases."""
+    from lifecycle import scaffolds
+
+    _list_files(scaffolds.new_segment(journey, name))
+    click.echo(f"next: add to the steps in dags/{journey}.py: {scaffolds.step_of(name)}", err=True)
+
+
+def _list_files(paths: list[Path]) -> None:
+    from lifecycle.errors import shown_path
+
+    for path in paths:
+        click.echo(shown_path(path))
+
+
 @cli.command("run")
 @click.argument("journey")
 @as_of_option()
@@ -529,6 +557,20 @@ def _show_report(journey: str, first: date, last: date, form: str) -> None:
 def _report_row(day: Any) -> list[Any]:
     skipped = ", ".join(f"{reason} {people}" for reason, people in sorted(day.skipped.items()))
     return [day.run_day, day.due, day.sent, skipped, day.waiting, day.failed, day.unknown, day.converted]
+
+
+@cli.command()
+@click.argument("step_path", metavar="JOURNEY/STEP")
+@click.option("--on", "day", type=Day(), required=True, help="Run day, such as 2026-03-31.")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def sent(step_path: str, day: date, form: str) -> None:
+    """List everybody who got a step's message of a run day, may have got it, or still waits for it."""
+    from lifecycle import journeys, reports
+
+    declared, step = journeys.load_step(step_path)
+    people = reports.sent(declared.journey.name, step.name, day)
+    _show(list(reports.Sent._fields), people, form)
+    click.echo(f"{len(people)} people on {day}", err=True)
 
 
 @cli.command()

@@ -309,14 +309,19 @@ def _is_public_https(url: object) -> bool:
         return False
 
 
-def _require_name(noun: str, name: str, journey: Journey) -> None:
+def check_name(noun: str, name: str, *, file: Path | None = None, line: int | None = None) -> None:
+    """Refuse a name that cannot be a file, a folder, a Dag and a word of a key at once.
+
+    Raises:
+        LifecycleError: it has other letters than a to z, digits and _, or is too long.
+    """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise LifecycleError(
-            f"The {noun} name {name!r} is not usable",
-            hint="Use small letters, digits and _, starting with a letter",
-            file=journey.file,
-            line=journey.line,
-        )
+        hint = "Use small letters, digits and _, starting with a letter"
+        raise LifecycleError(f"The {noun} name {name!r} is not usable", hint=hint, file=file, line=line)
+
+
+def _require_name(noun: str, name: str, journey: Journey) -> None:
+    check_name(noun, name, file=journey.file, line=journey.line)
 
 
 def _inside(folder: Path, file_name: str, journey: Journey) -> Path:

@@ -64,6 +64,27 @@ def digest(journey: str) -> tuple[str, int]:
     return found.digest, found.decided
 
 
+class Sent(NamedTuple):
+    """One message of a step that left, may have left, or still waits to leave."""
+
+    customer_id: str
+    anchor: str
+    send_state: str
+    delivery_state: str
+    planned_on: date
+    settled_at: datetime | None
+    has_clicked: bool
+    message_id: str
+
+
+def sent(journey: str, step: str, run_day: date) -> list[Sent]:
+    """Everybody whom a step wrote to on a run day, by customer: what was skipped, refused or cancelled is left out."""
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        asked = {"journey": journey, "step": step, "run_day": run_day}
+        return [Sent(*row) for row in database.rows(connection, "engine/reports/sent.sql", **asked)]
+
+
 class Problem(NamedTuple):
     """Something that waits for a person: what, where (a scope or `journey/step`), how many messages, what to do."""
 

@@ -92,6 +92,12 @@ def templates_folder() -> Path:
     return project_root() / "include" / "templates"
 
 
+def skeletons_folder() -> Path:
+    """What new journeys and segments begin with; the checkout's own when the project has none."""
+    folder = project_root() / "include" / "skeletons"
+    return folder if folder.is_dir() else _CHECKOUT / "include" / "skeletons"
+
+
 def dags_folder() -> Path:
     """Where every journey is declared."""
     return project_root() / "dags"

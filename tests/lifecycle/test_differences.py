@@ -53,7 +53,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
             cli.main()
         except SystemExit as end:
             code = int(end.code or 0)
-        return Answer(code, *capsys.readouterr())
+        printed = capsys.readouterr()
+        return Answer(code, str(printed.out), str(printed.err))
 
     return command
 

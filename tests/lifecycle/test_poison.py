@@ -23,7 +23,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop) -> Iterato
     shop.connection.execute(
         "insert into imported.customers (customer_id, signed_up_at, email, email_opt_in_at) "
         "select 'person-' || n, '2020-01-01', 'person-' || n || case when n = 700 then '@' else '@example.com' end, "
-        f"'2020-01-01' from generate_series(1, {COUNT}) as n"
+        "'2020-01-01' from generate_series(1, %s) as n",
+        (COUNT,),
     )
     with running_sandbox(tmp_path / "sandbox.sqlite") as url:
         made = MailDesk(ProjectBuilder(tmp_path / "project"), shop, url)
