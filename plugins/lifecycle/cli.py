@@ -215,13 +215,35 @@ def _summary(rows: Iterable[Any]) -> None:
 @click.option("--to", "last", type=Day(), required=True, help="Last run day.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 @click.option("--no-policy", is_flag=True, help="Only whom the segments pick.")
-def replay_command(journey: str, first: date, last: date, form: str, no_policy: bool) -> None:
+@click.option("--summary", "in_short", is_flag=True, help="Per step, instead of person by person.")
+@click.option("--picture", type=click.Path(path_type=Path), help="Draw the volume per day: FILE.png or FILE.html.")
+def replay_command(
+    journey: str, first: date, last: date, form: str, no_policy: bool, in_short: bool, picture: Path | None
+) -> None:
     """Go through the past day by day, sending nothing and writing nothing."""
-    from lifecycle import journeys, replay
+    from lifecycle import journeys, replay, replay_picture, replay_summary
 
+    if in_short and no_policy:
+        raise LifecycleError("--summary says what the policy does", hint="Leave out --no-policy")
     declared = journeys.load(journey)
-    days = replay.without_policy if no_policy else replay.with_policy
-    _show(list(replay.ReplayRow._fields), days(declared, first, last), form)
+    drawn = replay_picture.ReplayPicture(declared.journey, first, last, picture) if picture else None
+    summary = replay_summary.ReplaySummary(declared.journey) if in_short else None
+    rows: Iterator[Any] = (
+        replay.without_policy(declared, first, last)
+        if no_policy
+        else replay.with_policy(declared, first, last, summary=summary)
+    )
+    if drawn:
+        rows = drawn.watching(rows)
+    if summary:
+        for _ in rows:
+            pass
+        _show(list(replay_summary.COLUMNS), summary.rows(), form)
+    else:
+        _show(list(replay.ReplayRow._fields), rows, form)
+    if drawn:
+        drawn.write()
+        click.echo(f"picture: {picture}", err=True)
 
 
 @cli.command("why")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lifecycle import database
@@ -10,6 +12,7 @@ from lifecycle.analyst_sql import AnalystSql
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+    from lifecycle.journey import Journey
     from lifecycle.runs import RunContext
 
 
@@ -22,20 +25,29 @@ def record(connection: Connection, run_id: int, context: RunContext) -> list[str
     goal = context.journey.goal
     if goal is None:
         return []
-    file = AnalystSql(context.journey.sql_path(goal.sql), "goal")
-    file.checked_columns(connection)
-    database.run(connection, "engine/conversions/create_found.sql")
-    found = list(file.stream(connection))
-    database.copy_rows(connection, "found_conversions", ("customer_id", "anchor", "converted_at"), found)
-    database.run(
-        connection,
-        "engine/conversions/record.sql",
-        journey=context.journey.name,
-        run_id=run_id,
-        within_days=goal.within_days,
-    )
-    database.run(connection, "engine/conversions/drop_found.sql")
+    with found(connection, context.journey):
+        database.run(
+            connection,
+            "engine/conversions/record.sql",
+            journey=context.journey.name,
+            run_id=run_id,
+            within_days=goal.within_days,
+        )
     of_day = database.rows(
         connection, "engine/conversions/of_day.sql", journey=context.journey.name, as_of=context.as_of
     )
     return [row.customer_id for row in of_day]
+
+
+@contextmanager
+def found(connection: Connection, journey: Journey) -> Iterator[None]:
+    """Have what a journey's goal finds at the transaction's `as_of()` in the table `found_conversions`."""
+    assert journey.goal is not None
+    file = AnalystSql(journey.sql_path(journey.goal.sql), "goal")
+    file.checked_columns(connection)
+    database.run(connection, "engine/conversions/create_found.sql")
+    database.copy_rows(
+        connection, "found_conversions", ("customer_id", "anchor", "converted_at"), list(file.stream(connection))
+    )
+    yield
+    database.run(connection, "engine/conversions/drop_found.sql")

@@ -7,9 +7,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import as_of, database, delivery, rendering, segments, settings, sms
+from lifecycle import as_of, database, delivery, rendering, segments, settings
 from lifecycle.errors import LifecycleError
 from lifecycle.journey import Sms
+from lifecycle.prices import price
 from lifecycle.vouchers import IssuedVoucher
 
 if TYPE_CHECKING:
@@ -93,10 +94,7 @@ def _preview(
         raise LifecycleError(f"For {title}: {error}", hint="Mend the template") from None
     if not isinstance(step.message, Sms):
         return Preview(title, "email", message)
-    if step.message.media_urls:
-        return Preview(title, "sms", message, 1, settings.mms_cents(), step.message.media_urls)
-    parts = sms.measure(message.text).parts
-    return Preview(title, "sms", message, parts, parts * settings.sms_part_cents())
+    return Preview(title, "sms", message, *price(step, message.text), step.message.media_urls)
 
 
 def write_page(shown: list[Preview]) -> Path:

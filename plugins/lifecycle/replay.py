@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from lifecycle.journeys import Declared
+    from lifecycle.replay_summary import ReplaySummary
     from lifecycle.runs import RunContext
 
 
@@ -40,23 +41,34 @@ def without_policy(declared: Declared, first: date, last: date) -> Iterator[Repl
                     yield ReplayRow(day, step.name, person.customer_id, person.anchor, "due", "")
 
 
-def with_policy(declared: Declared, first: date, last: date) -> Iterator[ReplayRow]:
-    """What the journey would have done had it started on the first day, every message counted as received."""
+def with_policy(
+    declared: Declared, first: date, last: date, *, summary: ReplaySummary | None = None
+) -> Iterator[ReplayRow]:
+    """What the journey would have done had it started on the first day, every message counted as received.
+
+    A `summary` sums it up on the way.
+    """
+    context = None
     with _undone() as connection:
         stages.check_files(connection, declared.journey)
         database.run(connection, "engine/runs/forget_journey.sql", journey=declared.journey.name)
         for day in as_of.days_between(first, last):
             context = runs.for_day(declared.journey, day, declared.zone, run_type="replay")
             run_id = _rehearse(connection, context)
-            yield from _decided(connection, context, run_id)
+            rows = _decided(connection, context, run_id)
+            if summary:
+                summary.add_day(connection, context, run_id, rows)
+            yield from rows
             database.run(connection, "engine/outbox/rehearse_sending.sql", run_id=run_id)
+        if summary and context:
+            summary.finish(connection, context)
 
 
 def plan(context: RunContext) -> list[ReplayRow]:
     """What a run would do now, given everything that was decided before."""
     with _undone() as connection:
         stages.check_files(connection, context.journey)
-        return list(_decided(connection, context, _rehearse(connection, context)))
+        return _decided(connection, context, _rehearse(connection, context))
 
 
 def repairs(contexts: Sequence[RunContext]) -> Iterator[ReplayRow]:
@@ -82,12 +94,18 @@ def _rehearse(connection: Connection, context: RunContext) -> int:
     return run_id
 
 
-def _decided(connection: Connection, context: RunContext, run_id: int) -> Iterator[ReplayRow]:
+def _decided(connection: Connection, context: RunContext, run_id: int) -> list[ReplayRow]:
     order = {step.name: place for place, step in enumerate(context.journey.steps)}
     found = database.rows(connection, "engine/outbox/of_run.sql", run_id=run_id, journey=context.journey.name)
-    for row in sorted(found, key=lambda row: (order[row.step], row.customer_id, row.anchor)):
-        outcome = "would_send" if row.outcome == "queued" else row.outcome
-        yield ReplayRow(context.run_day, row.step, row.customer_id, row.anchor, outcome, row.reason)
+    rows = (
+        ReplayRow(context.run_day, row.step, row.customer_id, row.anchor, _named(row.outcome), row.reason)
+        for row in found
+    )
+    return sorted(rows, key=lambda row: (order[row.step], row.customer_id, row.anchor))
+
+
+def _named(outcome: str) -> str:
+    return "would_send" if outcome == "queued" else outcome
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import re
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.shop import Shop
 
 from lifecycle import csv_import, database, journeys, replay, runs
 from lifecycle.errors import LifecycleError
+from lifecycle.replay_picture import ReplayPicture
+from lifecycle.replay_summary import COLUMNS, ReplaySummary
 
 UCI = PROJECT.parent / "shared" / "data" / "uci"
 STEPS = {30: "survey", 60: "contest", 90: "coupon"}
@@ -210,3 +213,70 @@ def test_the_past_of_a_journey_is_unharmed_by_its_replay(silent_shop: psycopg.Co
     )
     list(replay.with_policy(journeys.load("reactivation"), date(2026, 3, 1), date(2026, 4, 15)))
     assert silent_shop.execute("select reason from lifecycle.suppressions").fetchall() == [("sunset",)]
+
+
+def test_a_summary_says_what_each_step_would_do_and_who_needed_none_of_it(silent_shop: Any) -> None:
+    before = counts_of_all_tables()
+    declared = journeys.load("reactivation")
+    summary = ReplaySummary(declared.journey)
+    # `back` orders again ten days after the survey, inside the goal's 14 days; the survey of 10 May ends the range.
+    list(replay.with_policy(declared, date(2026, 3, 20), date(2026, 5, 10), summary=summary))
+    shown = {row[0]: dict(zip(COLUMNS[1:], row[1:], strict=True)) for row in summary.rows()}
+    assert shown["survey"] == {
+        "would_send": 3,
+        "skipped": "no_consent 1",
+        "came_back_anyway": 1,
+        "sms_parts": 3,
+        "cost": "0.15",
+    }
+    assert shown["contest"]["would_send"] == 1
+    assert shown["contest"]["came_back_anyway"] == 0
+    assert shown["coupon"] == {"would_send": 0, "skipped": "", "came_back_anyway": 0, "sms_parts": 0, "cost": "0.00"}
+    assert counts_of_all_tables() == before
+
+
+def test_who_comes_back_after_the_range_or_after_the_end_of_the_ladder_counts_too(silent_shop: Any) -> None:
+    declared = journeys.load("reactivation")
+    # The coupon of 30 May ends the ladder on the next day; six days later the person orders.
+    silent_shop.execute(
+        "insert into imported.orders (order_id, customer_id, ordered_at, total_cents, currency) "
+        "values ('late', 'silent', '2026-06-05T12:00:00Z', 1000, 'GBP')"
+    )
+    summary = ReplaySummary(declared.journey)
+    list(replay.with_policy(declared, date(2026, 3, 20), date(2026, 6, 1), summary=summary))
+    assert {step.step: step.came_back_anyway for step in summary.steps.values()} == {
+        "survey": 1,
+        "contest": 0,
+        "coupon": 1,
+    }
+    assert summary.steps["coupon"].cost_cents == 5 * summary.steps["coupon"].sms_parts
+
+
+@pytest.mark.parametrize("suffix", ["png", "html"])
+def test_the_picture_shows_every_step_and_the_rows_pass_through(silent_shop: Any, tmp_path: Path, suffix: str) -> None:
+    declared = journeys.load("reactivation")
+    first, last = date(2026, 3, 20), date(2026, 6, 10)
+    file = tmp_path / f"volume.{suffix}"
+    picture = ReplayPicture(declared.journey, first, last, file)
+    rows = list(picture.watching(replay.with_policy(declared, first, last)))
+    assert len(rows) == 9
+    picture.write()
+    if suffix == "png":
+        assert file.read_bytes().startswith(b"\x89PNG\r\n")
+        return
+    page = file.read_text()
+    assert "http://" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", page.partition("<metadata>")[0])
+    for shown in (
+        "reactivation: messages per day, 2026-03-20 to 2026-06-10",
+        "survey (3)",
+        "contest (2)",
+        "coupon (1)",
+    ):
+        assert shown in page
+
+
+@pytest.mark.parametrize(("name", "what"), [("volume.gif", "is no picture"), ("nowhere/volume.png", "does not exist")])
+def test_a_picture_that_cannot_be_written_is_refused_before_the_replay(tmp_path: Path, name: str, what: str) -> None:
+    journey = journeys.load("reactivation").journey
+    with pytest.raises(LifecycleError, match=what):
+        ReplayPicture(journey, date(2026, 3, 1), date(2026, 3, 2), tmp_path / name)
