@@ -74,7 +74,7 @@ class ProjectBuilder:
         return self.write(f"include/templates/{journey}/{file_name}", text)
 
     def sms_journey(
-        self, name: str = "hello", *, sms: str = "Hello", more: str = "", step: str = "", media: str = "()"
+        self, name: str = "hello", *, sms: str = "Hello, STOP to end", more: str = "", step: str = "", media: str = "()"
     ) -> None:
         """A journey of one SMS to everybody; `more` and `step` are further arguments of the two."""
         message = f'Sms("greet", media={media})'

@@ -84,6 +84,9 @@ def schedule_of(dag: DAG) -> tuple[str, str]:
     if isinstance(timetable, CronTriggerTimetable):
         schedules.check(timetable.expression)
         return timetable.expression, str(timetable.timezone)
+    if isinstance(timetable, str) and not timetable.startswith("@"):
+        schedules.check(timetable)
+        return timetable, str(dag.timezone)
     return "", str(dag.timezone)
 
 

@@ -153,12 +153,13 @@ class AnalystSql:
 
     def _said_by_postgres(self, error: Any, offset: int | None) -> LifecycleError:
         position = error.diag.statement_position
-        line = None
+        line = column = None
         if position and offset is not None and int(position) > offset:
-            line = self.text()[: int(position) - offset].count("\n") + 1
+            before = self.text()[: int(position) - offset - 1]
+            line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         message = error.diag.message_primary or str(error).splitlines()[0]
         hint = error.diag.message_hint or "Mend the statement; lifecycle audience shows what it returns"
-        return self.wrong(f"Postgres says: {message}", hint.replace("\n", " "), line)
+        return self.wrong(f"Postgres says: {message}", hint.replace("\n", " "), line, column)
 
     def _missing_column(self, name: str, names: list[str]) -> LifecycleError:
         near = unknown_name("column", name, names).hint
@@ -288,9 +289,18 @@ def _check_statement(file: AnalystSql, text: str) -> None:
         raise file.wrong(
             f"The statement is {kind}, not SELECT", "A segment only reads: write one SELECT", _first_line(text)
         )
+    _check_nothing_is_left_open(file, statement)
     _check_nothing_writes(file, statement)
     _check_tables(file, statement)
     _check_select_list(file, statement)
+
+
+def _check_nothing_is_left_open(file: AnalystSql, statement: Any) -> None:
+    from sqlglot import exp
+
+    for node in statement.find_all(exp.Placeholder, exp.Parameter):
+        what = f"The parameter {node.sql(dialect='postgres')} is never filled"
+        raise file.wrong(what, "Write as_of() for the day, and other values as they are", *_place(node.parent))
 
 
 def _check_nothing_writes(file: AnalystSql, statement: Any) -> None:

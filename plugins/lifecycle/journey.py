@@ -27,6 +27,7 @@ WhenLate = Literal["skip", "send"]
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 # What Twilio takes: so many pictures, and so long that a message may wait to be delivered.
 _MOST_MEDIA = 10
+_MOST_PARTS = 10
 _LONGEST_VALID = timedelta(hours=10)
 _DAY = timedelta(days=1)
 _FRESH_WITHIN = timedelta(hours=48)
@@ -48,11 +49,13 @@ class Sms(Message):
 
     With `media`, one https address of a picture or a list of up to ten, it is an MMS; their hosts are those that
     `links.yaml` leads to. What could not be delivered within `valid_for` (up to ten hours, in whole seconds) is
-    dropped by the provider, so that no stray copy of a morning's message arrives at night.
+    dropped by the provider, so that no stray copy of a morning's message arrives at night. Nobody gets an SMS of more
+    than `max_parts` parts: what a long name makes longer is skipped with `template_error`.
     """
 
     media: str | Sequence[str] = ()
     valid_for: timedelta = timedelta(hours=4)
+    max_parts: int = 6
     channel: Channel = field(default="sms", init=False)
     suffixes: tuple[str, ...] = field(default=(".sms.j2",), init=False, repr=False)
 
@@ -67,6 +70,8 @@ class Sms(Message):
         if not isinstance(self.valid_for, timedelta) or not timedelta(seconds=1) <= self.valid_for <= _LONGEST_VALID:
             hint = "Give a duration of up to ten hours, as in pendulum.duration(hours=4)"
             raise _declared_wrong(f"Sms valid_for={self.valid_for!r}", hint)
+        if not _is_whole(self.max_parts, 1, _MOST_PARTS):
+            raise _declared_wrong(f"Sms max_parts={self.max_parts!r}", f"Give a whole number from 1 to {_MOST_PARTS}")
 
     @property
     def media_urls(self) -> tuple[str, ...]:

@@ -144,17 +144,26 @@ def _targets(path: Path) -> dict[str, str]:
     import yaml
 
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, ValueError, yaml.YAMLError):
         raise LifecycleError(
             "The list of link targets cannot be read", hint="Write name: https://...", file=path
         ) from None
-    if not isinstance(loaded, dict):
+    if tree is None:
+        return {}
+    if not isinstance(tree, yaml.MappingNode):
         raise LifecycleError("The list of link targets is no list of names", hint="Write name: https://...", file=path)
-    for name, address in loaded.items():
-        if not str(address).startswith("https://"):
-            raise LifecycleError(f"The link {name!r} does not start with https://", hint="Correct it", file=path)
-    return {str(name): str(address) for name, address in loaded.items()}
+    # The words as they are written: to YAML `no` is false, and the later of two equal names wins silently.
+    targets: dict[str, str] = {}
+    for name, address in tree.value:
+        line = name.start_mark.line + 1
+        if name.value in targets:
+            raise LifecycleError(f"The link {name.value!r} is there twice", hint="Keep one", file=path, line=line)
+        if not isinstance(address, yaml.ScalarNode) or not address.value.startswith("https://"):
+            what = f"The link {name.value!r} does not start with https://"
+            raise LifecycleError(what, hint="Correct it", file=path, line=line)
+        targets[str(name.value)] = address.value
+    return targets
 
 
 class UsedLink(NamedTuple):

@@ -120,6 +120,7 @@ def claim(
         channel=step.message.channel,
         **ids_of_shard(shard, shards),
         chunk=chunk,
+        template_sha=rendering.template_sha(context.journey, step),
         lease_seconds=LEASE_SECONDS,
         cap_messages=cap_messages,
         cap_days=cap_days,

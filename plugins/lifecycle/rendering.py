@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import links, settings
+from lifecycle import links, settings, sms
 from lifecycle.errors import LifecycleError
 from lifecycle.journey import Sms, unknown_name
 from lifecycle.vouchers import IssuedVoucher
@@ -26,10 +26,16 @@ if TYPE_CHECKING:
 
     from lifecycle.journey import Journey, Step
 
+# As in `template_limits`, which loads Jinja.
 MAX_BYTES = 200_000
 # With or without the mark that some editors put in front; in an SMS it would double the price.
 _ENCODING = "utf-8-sig"
 _FRONT_MATTER = re.compile(r"\A---\n(?P<lines>.*?\n)---\n", re.DOTALL)
+
+
+# In Japanese no space stands around it.
+_STOP = re.compile("(?<![A-Za-z])STOP(?![A-Za-z])")
+_ADDRESS = re.compile(r"https?://[^\s\"'<>)]+|(?:javascript|vbscript|data):[^\s\"'<>)]{0,40}", re.IGNORECASE)
 
 
 class UnrenderableError(Exception):
@@ -111,6 +117,8 @@ class SmsPrinter:
         self._pinned = pinned_environment()
         self._make_code = links.code_maker()
         self._templates: dict[str | None, Template] = {}
+        # Media have a price of their own, whatever the words.
+        self._max_parts = step.message.max_parts if isinstance(step.message, Sms) and not step.message.media else None
 
     def printed(self, recipient: Recipient) -> tuple[str, dict[str, str]]:
         """The text, and by name the codes of the links it uses.
@@ -128,7 +136,17 @@ class SmsPrinter:
         locale = recipient.customer.locale
         if locale not in self._templates:
             self._templates[locale] = template_for(self._stem, ".sms.j2", locale, pinned=self._pinned)
-        return one_line(self._templates[locale], message_values(self._shared, recipient, url)), codes
+        text = one_line(self._templates[locale], message_values(self._shared, recipient, url))
+        self._require_affordable(text)
+        return text, codes
+
+    def _require_affordable(self, text: str) -> None:
+        # No letter takes more than two units: most messages need not be measured.
+        if self._max_parts is None or 2 * len(text) <= sms.JOINED_PART_UNITS["UCS-2"] * self._max_parts:
+            return
+        parts = sms.measure(text).parts
+        if parts > self._max_parts:
+            raise UnrenderableError(f"{self._stem}: {parts} SMS parts, and max_parts is {self._max_parts}")
 
 
 def render_page(name: str, values: dict[str, Any], locale: str | None = None) -> str:
@@ -211,6 +229,8 @@ def check_templates(journey: Journey, step: Step, columns: list[str]) -> None:
     """
     for path in template_variants(journey, step):
         _check_template(path, journey, BASE_VARIABLES | set(columns), has_voucher=step.voucher is not None)
+        if journey.kind == "marketing":
+            _require_way_out(path)
     for address in step.message.media_urls if isinstance(step.message, Sms) else ():
         try:
             links.require_known_host(address)
@@ -246,6 +266,24 @@ def _check_template(path: Path, journey: Journey, known: set[str], *, has_vouche
         _check_names(tree, file, known)
         _check_fields(tree, file, has_voucher=has_voucher)
         _check_links(tree, file, journey)
+        _check_addresses(tree, file)
+
+
+def _require_way_out(path: Path) -> None:
+    """Refuse marketing that nobody can refuse: an email without the unsubscribe page, an SMS without STOP (H-08)."""
+    from jinja2 import nodes
+
+    trees = [tree for _, tree in _with_layouts(path)]
+    if any(name.name == "unsubscribe_url" for tree in trees for name in tree.find_all(nodes.Name)):
+        return
+    is_sms = path.name.endswith(".sms.j2")
+    if is_sms and any(_STOP.search(words.data) for tree in trees for words in tree.find_all(nodes.TemplateData)):
+        return
+    what, layout = (
+        ("word STOP", "sms") if is_sms else ("unsubscribe_url", path.name.split(".", 1)[1].removesuffix(".j2"))
+    )
+    hint = f'Start it with {{% extends "layouts/marketing.{layout}.j2" %}}, or print it yourself'
+    raise LifecycleError(f"The message has no way out: there is no {what}", hint=hint, file=path, line=1)
 
 
 def _with_layouts(path: Path) -> Iterator[tuple[Path, nodes.Template]]:
@@ -257,6 +295,7 @@ def _with_layouts(path: Path) -> Iterator[tuple[Path, nodes.Template]]:
     while waiting:
         name = waiting.pop()
         seen.add(name)
+        _require_sane_size(folder / name)
         try:
             environment(folder).get_template(name)
             tree = environment(folder).parse((folder / name).read_text(encoding=_ENCODING))
@@ -264,7 +303,16 @@ def _with_layouts(path: Path) -> Iterator[tuple[Path, nodes.Template]]:
             # A layout that is missing is the mistake of the file that names it.
             raise template_error(error, folder / name if (folder / name).is_file() else path) from None
         yield folder / name, tree
-        waiting += [found for found in meta.find_referenced_templates(tree) if found and found not in seen]
+        named = [found for found in meta.find_referenced_templates(tree) if found]
+        if name in named:
+            raise LifecycleError(f"{name} contains itself", hint="Name another file", file=folder / name, line=1)
+        waiting += [found for found in named if found not in seen]
+
+
+def _require_sane_size(path: Path) -> None:
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        hint = "Link to pictures instead of writing them into the template"
+        raise LifecycleError(f"Template: longer than {MAX_BYTES} bytes", hint=hint, file=path)
 
 
 def template_variants(journey: Journey, step: Step) -> list[Path]:
@@ -317,9 +365,10 @@ def template_error(error: Exception, path: Path) -> LifecycleError:
 def environment(folder: Path) -> Environment:
     """The sandboxed Jinja environment of a template folder."""
     from jinja2 import FileSystemLoader, StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    class NeverNone(ImmutableSandboxedEnvironment):
+    from lifecycle.template_limits import LimitedEnvironment
+
+    class NeverNone(LimitedEnvironment):
         """Hands templates `Empty` for None, so that neither a filter nor `~` turns it into the word None."""
 
         def getattr(self, obj: Any, attribute: str) -> Any:
@@ -377,6 +426,8 @@ def _commented(match: re.Match[str]) -> str:
 def _refuse_none(value: Any) -> Any:
     if value is None:
         raise UnrenderableError("an empty value would be printed; give it a fallback with `or`")
+    if isinstance(value, str) and len(value) > MAX_BYTES:
+        raise UnrenderableError(f"longer than {MAX_BYTES} bytes")
     return value
 
 
@@ -471,6 +522,9 @@ def printed(template: Template, its_context: Context) -> list[str]:
     Raises:
         UnrenderableError: the template asks for something the context does not have.
     """
+    from lifecycle import template_limits
+
+    template_limits.start()
     try:
         return list(template.root_render_func(its_context))
     except UnrenderableError as error:
@@ -509,7 +563,10 @@ def _without_values(error: Exception) -> str:
     """Jinja's own words name variables and attributes; those of other errors may quote a person's data."""
     from jinja2 import UndefinedError
 
-    return str(error) if isinstance(error, (UndefinedError, LifecycleError)) else type(error).__name__
+    from lifecycle.template_limits import TooMuchWorkError
+
+    quotes_nobody = (UndefinedError, LifecycleError, TooMuchWorkError)
+    return str(error) if isinstance(error, quotes_nobody) else type(error).__name__
 
 
 @lru_cache(maxsize=1024)
@@ -525,9 +582,7 @@ def _locale_tags(locale: str | None) -> tuple[str, ...]:
 def _check_names(tree: nodes.Template, path: Path, known: set[str]) -> None:
     from jinja2 import meta, nodes
 
-    unknown = (
-        meta.find_undeclared_variables(tree) - known - {"range", "namespace", "dict", "cycler", "joiner", "lipsum"}
-    )
+    unknown = meta.find_undeclared_variables(tree) - known - {"range", "namespace", "dict", "cycler", "joiner"}
     for node in tree.find_all(nodes.Name):
         if node.name in unknown:
             raise unknown_name("variable", node.name, sorted(known), file=path, line=node.lineno)
@@ -582,6 +637,22 @@ def _fields_printed(node: nodes.Node) -> Iterator[nodes.Getattr]:
         yield from _fields_printed(node.node)
     elif isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "customer":
         yield node
+
+
+def _check_addresses(tree: nodes.Template, path: Path) -> None:
+    """Refuse addresses that are written out and lead nowhere we know: they cannot be counted, and may be anybody's."""
+    from jinja2 import nodes
+
+    for words in tree.find_all(nodes.TemplateData):
+        for found in _ADDRESS.finditer(words.data):
+            line = words.lineno + words.data[: found.start()].count("\n")
+            if not found[0].lower().startswith("https:"):
+                hint = 'Name the link in links.yaml and write link("name")'
+                raise LifecycleError(f"{found[0]} is no https address", hint=hint, file=path, line=line)
+            try:
+                links.require_known_host(found[0])
+            except LifecycleError as error:
+                raise LifecycleError(error.what, hint=error.hint, file=path, line=line) from None
 
 
 def _check_links(tree: nodes.Template, path: Path, journey: Journey) -> None:

@@ -168,14 +168,14 @@ REFUSED = {
     ),
     "a table nobody knows": (
         "select customer_id, 'a' as anchor\nfrom shop.custmers",
-        'who.sql:2: Postgres says: relation "shop.custmers" does not exist.',
+        'who.sql:2:6: Postgres says: relation "shop.custmers" does not exist.',
     ),
     "a column nobody knows": (
         "\n\nselect\n    customer_id,\n    'a' as anchor,\n    frist_name\nfrom shop.customers",
-        'who.sql:6: Postgres says: column "frist_name" does not exist. '
+        'who.sql:6:5: Postgres says: column "frist_name" does not exist. '
         'Perhaps you meant to reference the column "customers.first_name".',
     ),
-    "a type that does not fit": (f"{PICKED}\nwhere signed_up_at > 5", "who.sql:2: Postgres says: operator does not exist"),
+    "a type that does not fit": (f"{PICKED}\nwhere signed_up_at > 5", "who.sql:2:20: Postgres says: operator does not exist"),
     "imported tables": (
         "select customer_id, 'a' as anchor\nfrom imported.customers",
         "who.sql:2:6: imported.customers is not part of the contract. Read shop.* views only, such as shop.customers.",

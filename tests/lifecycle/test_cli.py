@@ -321,7 +321,7 @@ def test_a_preview_of_an_mms_shows_its_media_and_one_price(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIFECYCLE_MMS_CENTS", "12")
     project = ProjectBuilder(tmp_path)
-    project.sms_journey(sms="Hello " * 60, media='"https://shop.example/a.jpg"')
+    project.sms_journey(sms="Hello " * 60 + "STOP", media='"https://shop.example/a.jpg"')
     answer = run("preview", "hello/greet")
     assert "--- a typical customer: MMS, 12 cents\n" in answer.out
     assert "[https://shop.example/a.jpg]\n" in answer.out

@@ -236,7 +236,7 @@ def two_days_apart(project: ProjectBuilder) -> None:
             f"and customers.signed_up_at < as_of() - interval '{days - 1} days'\n",
         )
     for name in ("hello", "tips"):
-        project.template("welcome", f"{name}.sms.j2", "Hello\n")
+        project.template("welcome", f"{name}.sms.j2", "Hello, STOP to end\n")
 
 
 def test_who_converted_since_a_missed_day_is_not_chased_for_it(shop: Shop) -> None:

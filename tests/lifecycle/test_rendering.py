@@ -98,7 +98,7 @@ def test_a_mistake_in_a_template_is_one_line_with_its_place(
 
 
 def test_a_field_that_was_asked_for_first_needs_no_fallback(project: ProjectBuilder) -> None:
-    words = "{% if customer.first_name %}Hi {{ customer.first_name }}{% else %}Hi{% endif %}"
+    words = "{% if customer.first_name %}Hi {{ customer.first_name }}{% else %}Hi{% endif %} STOP"
     project.template("hello", "greet.sms.j2", words)
     journey = journeys.load("hello").journey
     rendering.check_templates(journey, journey.steps[0], ["customer_id", "anchor"])
@@ -126,10 +126,10 @@ def test_a_mistake_in_a_landing_page_is_found(project: ProjectBuilder) -> None:
 
 
 def test_columns_of_the_segment_are_variables(project: ProjectBuilder) -> None:
-    project.template("hello", "greet.sms.j2", "{{ points }} points")
+    project.template("hello", "greet.sms.j2", "{{ points }} points, STOP to end")
     journey = journeys.load("hello").journey
     rendering.check_templates(journey, journey.steps[0], ["customer_id", "anchor", "points"])
-    assert rendered("hello", variables={"points": 5}).text == "5 points"
+    assert rendered("hello", variables={"points": 5}).text == "5 points, STOP to end"
 
 
 @pytest.mark.parametrize("html", [HTML.split("---\n")[2], "---\nsubject:\n---\nx", "---\nsubjct: x\n---\nx"])

@@ -125,6 +125,8 @@ set
     reason = verdicts.reason,
     -- The address may have changed since the plan; a refusal has to find the one the message went to.
     address_hash = coalesce(verdicts.address_hash, messages.address_hash),
+    -- The words may have changed too: what is kept is the version that is sent.
+    template_sha = case when verdicts.send_state = 'sending' then :template_sha else messages.template_sha end,
     send_after = coalesce(verdicts.send_after, messages.send_after),
     attempt_id = case when verdicts.send_state = 'queued' then messages.attempt_id else gen_random_uuid() end,
     attempt_count = messages.attempt_count + case when verdicts.send_state = 'queued' then 0 else 1 end,
