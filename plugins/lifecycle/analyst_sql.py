@@ -129,9 +129,32 @@ class AnalystSql:
             LifecycleError: Postgres does not understand it, or gave up.
         """
         with database.as_reader(connection):
-            cursor = self._execute(connection, query, 0, skipped=True)
+            cursor = self._execute(connection, query.encode(), 0, skipped=True)
             names = [column.name for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def require_sound(self, connection: Connection, *, most_cost: int) -> int:
+        """Prove on the data as of the transaction's `as_of()` what a run will rely on. Returns how many rows there are.
+
+        Raises:
+            LifecycleError: Postgres expects a higher cost than `most_cost`, in its own units, or gives up; a row lacks
+                its customer or anchor; or one pair of them comes twice.
+        """
+        with database.as_reader(connection):
+            ((plan,),) = self._execute(connection, *self._wrapped("explain")).fetchall()
+        cost = round(plan[0]["Plan"]["Total Cost"])
+        if cost > most_cost:
+            hint = "Look only at the days that matter, and use `not exists` instead of max() over everything"
+            raise self.wrong(f"Postgres expects a cost of {cost:,}, and the ceiling is {most_cost:,}", hint)
+        with database.as_reader(connection):
+            ((rows, nameless, unanchored, repeated),) = self._execute(connection, *self._wrapped("prove")).fetchall()
+        for count, name in ((nameless, "customer_id"), (unanchored, "anchor")):
+            if count:
+                raise self.wrong(f"{count} of {rows} rows have no {name}", "Leave such rows out in the where clause")
+        if repeated:
+            hint = "Return one row per customer and anchor: group, or select distinct on (customer_id, anchor)"
+            raise self.wrong(f"{repeated} of {rows} rows repeat a customer and anchor", hint)
+        return rows
 
     def wrong(self, what: str, hint: str, line: int | None = None, column: int | None = None) -> LifecycleError:
         """An error at a place in this file."""
@@ -146,8 +169,11 @@ class AnalystSql:
         from psycopg import Error
 
         try:
-            # No parameters: `%` in the file stays what it is.
-            return database.driver(connection).execute(query if isinstance(query, bytes) else query.encode())
+            if isinstance(query, bytes):
+                return database.driver(connection).execute(query)
+            # No parameters: `%` in the file stays what it is. And no second statement: binary answers come by the
+            # protocol that takes one only, whatever the file closes and begins.
+            return database.driver(connection).execute(query.encode(), binary=True)
         except Error as error:
             raise self._said_by_postgres(error, None if skipped else offset) from None
 

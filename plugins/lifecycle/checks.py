@@ -2,8 +2,43 @@
 
 from __future__ import annotations
 
-from lifecycle import database, journeys, stages
-from lifecycle.errors import LifecycleError, TryAgainError
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from lifecycle import as_of, database, exactness, journeys, settings, stages
+from lifecycle.errors import LifecycleError, TryAgainError, shown_path
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from lifecycle.analyst_sql import AnalystSql
+
+
+class Label(NamedTuple):
+    """Whether a file gives the same people for a past day whenever it is asked: `exact`, or `approximate` and why."""
+
+    file: str
+    label: str
+    why: str
+
+
+def labels(journey_name: str | None = None) -> list[Label]:
+    """The label of every segment, goal and end of journeys that have no problems."""
+    names = [journey_name] if journey_name else journeys.names()
+    return [_label(file) for name in names for file in _analyst_files(journeys.load(name))]
+
+
+def _label(file: AnalystSql) -> Label:
+    columns = exactness.columns_of_today(file.text())
+    why = f"{', '.join(columns)}: as of today" if columns else ""
+    return Label(shown_path(file.path), "approximate" if columns else "exact", why)
+
+
+def _analyst_files(declared: journeys.Declared) -> list[AnalystSql]:
+    """Each SQL file of a journey, once."""
+    return list(dict.fromkeys(stages.analyst_files(declared.journey)))
 
 
 def problems(journey_name: str | None = None) -> list[LifecycleError]:
@@ -26,8 +61,16 @@ def problems(journey_name: str | None = None) -> list[LifecycleError]:
 
 
 def _problems_of_files(declared: journeys.Declared) -> list[LifecycleError]:
-    found = []
-    for check in stages.file_checks(declared.journey):
+    found = list(_failures(stages.file_checks(declared.journey)))
+    wrong = {error.file for error in found}
+    proofs = [
+        partial(_prove, file, declared.zone) for file in _analyst_files(declared) if shown_path(file.path) not in wrong
+    ]
+    return [*found, *_failures(proofs)]
+
+
+def _failures(made: Iterable[Callable[[Connection], object]]) -> Iterator[LifecycleError]:
+    for check in made:
         # A transaction each: Postgres ends the one in which a statement was refused.
         try:
             with database.transaction() as connection:
@@ -35,5 +78,14 @@ def _problems_of_files(declared: journeys.Declared) -> list[LifecycleError]:
         except TryAgainError:
             raise
         except LifecycleError as error:
-            found.append(error)
-    return found
+            yield error
+
+
+def _prove(file: AnalystSql, zone: str, connection: Connection) -> None:
+    """Ask for cost and rows as of the midnight after the newest fact; without data there is nothing to prove."""
+    ((newest,),) = database.rows(connection, "engine/segments/newest_fact.sql")
+    if newest is None:
+        return
+    day = as_of.run_day(newest, zone) + timedelta(days=1)
+    database.set_as_of(connection, as_of.midnight(day, zone), zone)
+    file.require_sound(connection, most_cost=settings.segment_cost())

@@ -530,6 +530,8 @@ def check(journey: str | None) -> None:
         click.echo(str(problem))
     if problems:
         sys.exit(1)
+    for label in checks.labels(journey):
+        click.echo(f"{label.file}: {label.label}{f' ({label.why})' if label.why else ''}")
     click.echo("everything is in order", err=True)
 
 

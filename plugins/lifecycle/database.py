@@ -164,10 +164,15 @@ def set_as_of(connection: Connection, as_of: datetime, zone: str) -> None:
 
 @contextmanager
 def as_reader(connection: Connection) -> Iterator[None]:
-    """Run the statements inside as `lifecycle_reader`: contract views only, with a timeout."""
-    run(connection, "engine/session/become_reader.sql", timeout=ANALYST_TIMEOUT)
-    yield
-    run(connection, "engine/session/become_engine.sql")
+    """Run the statements inside as `lifecycle_reader`: contract views only, nothing is written, with a timeout.
+
+    They have a savepoint of their own, with whose end the transaction may write again. Until then nobody can make it
+    writable, whichever role they get at.
+    """
+    with connection.begin_nested():
+        run(connection, "engine/session/become_reader.sql", timeout=ANALYST_TIMEOUT)
+        yield
+        run(connection, "engine/session/become_engine.sql")
 
 
 def migrate() -> list[str]:

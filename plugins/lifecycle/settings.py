@@ -41,6 +41,7 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_QUIET_HOURS": "When no marketing is sent, on each person's clock. Default: 21:00-08:00 when live, else off.",
     "LIFECYCLE_HOLDOUT_PERCENT": "Share of all customers who get no marketing at all, to measure it. Default: 0.",
     "LIFECYCLE_AUDIENCE_CAP": "Most people a step is sent to without a person's approval. Default: 100000.",
+    "LIFECYCLE_SEGMENT_COST": "Highest cost Postgres may expect of a segment, in its own units. Default: 10000000.",
     "LIFECYCLE_APPROVAL_HOURS": "How long an unusual audience waits for a person; then it is not sent. Default: 12.",
     "LIFECYCLE_SOURCE_WAIT_HOURS": "How long a run waits in Airflow for a source that is late before it fails. Default: 4.",
     "LIFECYCLE_SMS_PER_SECOND": "Most SMS a second from the sender number: 1 long code, 3 toll-free. Default: no limit.",
@@ -253,6 +254,11 @@ def holdout_percent() -> int:
 def audience_cap() -> int:
     """Most people a step is sent to without a person's approval, however usual it is."""
     return _whole_number("LIFECYCLE_AUDIENCE_CAP", _read("LIFECYCLE_AUDIENCE_CAP", "100000"), 2_000_000_000)
+
+
+def segment_cost() -> int:
+    """The highest cost that Postgres may expect of an analyst's file, in its own units."""
+    return _whole_number("LIFECYCLE_SEGMENT_COST", _read("LIFECYCLE_SEGMENT_COST", "10000000"), 10**15)
 
 
 def approval_hours() -> int:

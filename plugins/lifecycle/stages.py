@@ -98,6 +98,11 @@ def file_checks(journey: Journey) -> list[Callable[[Connection], object]]:
     return [*map(of_step, journey.steps), of_pages, *(file.checked_columns for file in end_files(journey))]
 
 
+def analyst_files(journey: Journey) -> list[AnalystSql]:
+    """Every SQL file of a journey: the segments in the order of the steps, then goal and end."""
+    return [*(segments.segment_of(journey, step) for step in journey.steps), *end_files(journey)]
+
+
 def end_files(journey: Journey) -> list[AnalystSql]:
     """The goal and end files of a journey."""
     files = [AnalystSql(journey.sql_path(journey.goal.sql), "goal")] if journey.goal else []

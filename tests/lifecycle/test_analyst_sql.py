@@ -25,6 +25,10 @@ def aiko(database_url: str) -> None:
         Shop(connection).customer("aiko", first_name="Aiko", locale="50% off")
         connection.execute("create function public.stable_word() returns text stable language sql return 'word'")
         connection.execute("create function public.acting_word() returns text volatile language sql return 'word'")
+        connection.execute(
+            "create function public.delete_everybody() returns integer volatile language plpgsql "
+            "as $$ begin delete from imported.customers; return 1; end $$"
+        )
 
 
 @pytest.fixture
@@ -265,8 +269,59 @@ def test_an_error_in_a_late_row_is_one_line(connection: Any, folder: Path) -> No
 )
 def test_the_reader_may_neither_write_nor_read_past_the_contract(connection: Any, query: str) -> None:
     driver = database.driver(connection)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege), database.as_reader(connection):
+    refused = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
+    with pytest.raises(refused), database.as_reader(connection):
         driver.execute(query.encode())
+
+
+# Files that were never checked, so that the role and the way they run stand alone.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "commit",
+        "reset role",
+        "set statement_timeout = 0",
+        "set transaction read write",
+        "with gone as (delete from imported.customers returning customer_id) select customer_id, 'a' as anchor from gone",
+        *(
+            f"select 1 as customer_id, 2 as anchor) as segment; {command}; select * from (select 1 as customer_id, 2 as anchor"
+            for command in ("commit", "reset role", "delete from imported.customers", "set transaction read write")
+        ),
+        "select lo_export(1, '/tmp/x')::text as customer_id, 'a' as anchor",
+        "select lo_creat(1)::text as customer_id, 'a' as anchor",
+        "select lo_create(0)::text as customer_id, 'a' as anchor",
+        "select pg_read_file('postgresql.conf') as customer_id, 'a' as anchor",
+        "select set_config('transaction_read_only', 'off', true) as customer_id, 'a' as anchor",
+        "select set_config('role', 'none', true) || delete_everybody()::text as customer_id, 'a' as anchor",
+        "select set_config('role', 'none', true) || query_to_xml('delete from imported.customers', true, true, '')::text "
+        "as customer_id, 'a' as anchor",
+        "select set_config('role', 'none', true) || set_config('transaction_read_only', 'off', true) "
+        "|| delete_everybody()::text as customer_id, 'a' as anchor",
+        "select set_config('statement_timeout', '0', true) || pg_sleep(9)::text as customer_id, 'a' as anchor",
+        "select 'x' as customer_id, pg_sleep(0.1)::text as anchor from generate_series(1, 90)",
+    ],
+)
+def test_without_any_check_a_file_neither_writes_nor_commits_nor_stays(
+    connection: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(database, "ANALYST_TIMEOUT", "300ms")
+    driver = database.driver(connection)
+    with pytest.raises(LifecycleError, match=r"^who\.sql:.* ?Postgres says: "):
+        list(file_of(folder, text).stream(connection))
+    # The transaction of the engine goes on as if nothing had been tried.
+    assert driver.execute("select count(*) from imported.customers").fetchone() == (1,)
+    assert driver.execute("show transaction_read_only").fetchone() == ("off",)
+    assert driver.execute("select current_user <> 'lifecycle_reader'").fetchone() == (True,)
+    assert driver.execute("show statement_timeout").fetchone() == ("0",)
+
+
+def test_after_a_file_the_engine_writes_again(connection: Any, folder: Path) -> None:
+    driver = database.driver(connection)
+    rows = file_of(folder, PICKED).stream(connection)
+    assert next(rows)[0] == "aiko"
+    driver.execute("create temporary table written (one integer)")
+    driver.execute("insert into lifecycle.suppressions values ('sms', '', 'x', 'x')")
+    assert list(rows) == []
 
 
 def test_the_reader_reads_every_view_of_the_contract(connection: Any) -> None:

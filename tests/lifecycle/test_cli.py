@@ -335,7 +335,9 @@ def test_a_preview_of_an_mms_shows_its_media_and_one_price(
 def test_a_check_exits_0_when_all_is_well_and_1_when_not(
     database_url: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run("check") == Answer(0, "", "everything is in order\n")
+    answer = run("check")
+    assert (answer.code, answer.err) == (0, "everything is in order\n")
+    assert "include/sql/journeys/reactivation/silent_30_days.sql: exact\n" in answer.out
     monkeypatch.setenv("LIFECYCLE_PROJECT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     project = ProjectBuilder(tmp_path)

@@ -310,7 +310,7 @@ def broken_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop, san
     """A journey in Tokyo with a voucher and a landing page of its own."""
     monkeypatch.setenv("LIFECYCLE_PROJECT", str(tmp_path))
     project = ProjectBuilder(tmp_path)
-    project.sms_journey(sms='{{ link("page") }}', step=", voucher=Voucher(percent_off=10, valid_days=7)")
+    project.sms_journey(sms='{{ link("page") }} STOP', step=", voucher=Voucher(percent_off=10, valid_days=7)")
     dag = (tmp_path / "dags/hello.py").read_text()
     project.write("dags/hello.py", dag.replace("Europe/London", "Asia/Tokyo"))
     project.template("hello", "page.page.html.j2", "until {{ voucher.expires_at | day }}, sent {{ as_of | day }}")
