@@ -181,6 +181,7 @@ def test_only_the_ui_and_the_receiver_are_published_and_on_loopback(env_file):
 
 
 def test_the_receiver_knows_nothing_of_airflow():
+    assert services()["receiver"]["environment"]["LIFECYCLE_AIRFLOW_PASSWORD"] == ""
     assert not [name for name in services()["receiver"]["environment"] if name.startswith("AIRFLOW")]
 
 

@@ -103,7 +103,7 @@ def test_a_change_costs_what_its_messages_cost(project: ProjectBuilder, monkeypa
     monkeypatch.setenv("LIFECYCLE_SMS_PART_CENTS", "7")
     _segment(project, 28)
     assert differences.of_step("fresh/greet", "HEAD", DAY).cents == 4 * 7
-    project.template("fresh", "greet.sms.j2", "long " * 40)
+    project.template("fresh", "greet.sms.j2", "long " * 40 + "STOP to end")
     assert differences.of_step("fresh/greet", "HEAD", DAY).cents == 4 * 2 * 7
     _segment(project, 5)
     assert differences.of_step("fresh/greet", "HEAD", DAY).cents == -1 * 2 * 7

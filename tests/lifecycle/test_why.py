@@ -66,7 +66,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop) -> Shop:
     project.segment("lab", "first", _ORDERED.format(days=10))
     project.segment("lab", "last", _ORDERED.format(days=12))
     project.segment("lab", "visited", _VISITED)
-    project.template("lab", "greet.sms.j2", "Hello")
+    project.template("lab", "greet.sms.j2", "Hello. STOP to end")
     project.sms_journey("rival", more=", priority=90")
     project.segment("rival", "all", _FRENCH)
     _fill(shop)
