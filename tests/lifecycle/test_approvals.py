@@ -110,7 +110,7 @@ def welcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop) -> Welc
     file.write_text(text.replace("import DAG", "import DAG, CronTriggerTimetable"))
     project.segment("welcome", "one", NEW_ON_THE_DAY_BEFORE)
     project.segment("welcome", "two", NEW_TWO_DAYS_BEFORE)
-    project.template("welcome", "hello.sms.j2", "Hello")
+    project.template("welcome", "hello.sms.j2", "Hello. STOP to end")
     journey = Welcome(shop)
     for weeks in (4, 3, 2, 1):
         tuesday = TUESDAY - timedelta(weeks=weeks)
