@@ -173,8 +173,12 @@ def _wait(api: AirflowApi, declared: Declared, attempts: dict[date, str], watch:
 
 
 def _attempt(run: dict[str, Any]) -> str:
-    """What tells one execution of a run from the next: when it started."""
-    return str(run.get("start_date") or "")
+    """What tells an execution of a run that ended from the next: when it started; empty while it did not end.
+
+    A run that Airflow is at already, such as the one it starts when a Dag is unpaused, is this day's run: Airflow leaves it
+    out of the backfill as being in flight, and its end is waited for.
+    """
+    return str(run["start_date"] or "") if run.get("state") in ENDED else ""
 
 
 def _state(run: dict[str, Any], before: str) -> str:

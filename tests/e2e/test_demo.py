@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
+from lifecycle import as_of, backfills, journeys
 from lifecycle.airflow_api import AirflowApi
 from tests.conftest import PROJECT
 from tests.sandbox_client import SandboxClient
@@ -62,6 +63,13 @@ class Demo:
                 "select run_day, step, customer_id from lifecycle.messages where send_state in ('accepted', 'skipped')"
             )
         )
+
+    def wait_for_state(self, run_id: str, state: str) -> None:
+        """Wait until a run of the Dag is in a state."""
+        deadline = time.monotonic() + 60
+        while not any(run["dag_run_id"] == run_id and run["state"] == state for run in self.api.dag_runs("reactivation")):
+            assert time.monotonic() < deadline, f"{run_id} never was {state}"
+            time.sleep(0.1)
 
     def wait_for_runs(self, since: datetime) -> list[dict[str, Any]]:
         """The Dag's runs, when none of them is queued or running any more and all began again."""
@@ -231,6 +239,26 @@ def test_missed_days_are_repaired_by_one_command(demo: Demo) -> None:
     assert len(planned) == 3
     assert "already" in demo.command_notes("backfill", *span, "--yes")
     assert demo.command("report", "--problems", "--format", "csv").count("missed") == 0
+
+
+def test_a_day_that_airflow_is_at_already_is_waited_for(demo: Demo) -> None:
+    """As after unpausing, when Airflow starts the last day at once: it leaves that day out of the backfill."""
+    before = demo.command("report", "--digest")
+    declared = journeys.load("reactivation")
+    run = demo.api.dag_runs("reactivation")[-1]
+    demo.api.clear_task("reactivation", run["dag_run_id"], ["check_sources"], downstream=True)
+    demo.wait_for_state(run["dag_run_id"], "running")
+    day = as_of.run_day(datetime.fromisoformat(run["logical_date"]), declared.zone)
+    ended: list[str] = []
+
+    def watch(states: dict[date, str]) -> None:
+        ended.append(states[day])
+        assert len(ended) < 180, f"the run of {day} is waited for in vain"
+
+    backfills.run(demo.api, declared, [day], again=True, watch=watch)
+    assert ended[-1] == "success"
+    _wait_until_idle(demo)
+    assert demo.command("report", "--digest") == before
 
 
 def test_the_daily_look_at_the_journeys_is_well(demo: Demo) -> None:
