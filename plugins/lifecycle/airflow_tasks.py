@@ -13,14 +13,14 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, BaseHook, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
-from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, TaskAwaitingInput, TaskDeferred
 
 from lifecycle import approvals, as_of, deferred, health, runs, schedules, segments, senders, settings, stages
 from lifecycle.approvals import Held
 from lifecycle.channels import EmailChannel, SmsChannel
-from lifecycle.channels.accounts import SendGridAccount, TwilioAccount
+from lifecycle.channels.accounts import SENDGRID_HOST, TWILIO_HOST, SendGridAccount, TwilioAccount, refuse_sandbox
 from lifecycle.errors import LifecycleError, TryAgainError
-from lifecycle.journey import Journey, Step
+from lifecycle.journey import Journey, Step, unknown_name
 from lifecycle.runs import RunContext
 from lifecycle.sources import SourceHeldError
 
@@ -91,9 +91,18 @@ def schedule_of(dag: DAG) -> tuple[str, str]:
 
 
 def run_context(journey: Journey, context: Any) -> RunContext:
-    """Which instant a task answers for: Dag param `as_of` > `logical_date` > `run_after` (architecture §4)."""
+    """Which instant a task answers for: Dag param `as_of` > `logical_date` > `run_after` (architecture §4).
+
+    Raises:
+        LifecycleError: the run's configuration names something that is no param of the Dag, or a day that is none.
+    """
     zone = journey.zone
     dag_run = context["dag_run"]
+    # Airflow takes any key, and a mistyped day would quietly be today.
+    known = list(context["dag"].params)
+    for name in dag_run.conf or {}:
+        if name not in known:
+            raise unknown_name("Dag param", name, known)
     params = context.get("params") or {}
     chosen = params.get("as_of")
     day = as_of.parse_day(chosen) if chosen else as_of.run_day(dag_run.logical_date or dag_run.run_after, zone)
@@ -303,8 +312,8 @@ def shards_for(queued: int) -> list[dict[str, int]]:
 
 def in_task(stage: Callable[[], Any]) -> Any:
     """Run a stage with the database of the Airflow connection; a user's mistake fails at once, without a retry."""
-    os.environ["LIFECYCLE_DATABASE_URL"] = database_url_of_connection()
     try:
+        os.environ["LIFECYCLE_DATABASE_URL"] = database_url_of_connection()
         return stage()
     except TryAgainError:
         raise
@@ -314,6 +323,7 @@ def in_task(stage: Callable[[], Any]) -> Any:
 
 def database_url_of_connection() -> str:
     """The lifecycle database, as the Airflow connection `lifecycle_db` names it."""
+    _connection(DATABASE_CONNECTION)
     # The hook brings pandas-sized imports: they are paid for by a task that runs, not by reading the Dag file.
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
@@ -329,16 +339,36 @@ def channel_for(step: Step) -> EmailChannel | SmsChannel:
 
 
 def sendgrid_account() -> SendGridAccount:
-    """SendGrid's key from the Airflow connection `lifecycle_sendgrid`: password is the API key."""
-    connection = BaseHook.get_connection(SENDGRID_CONNECTION)
-    return SendGridAccount(api_key=connection.password or "", host=connection.host or "https://api.sendgrid.com")
+    """SendGrid's key from the Airflow connection `lifecycle_sendgrid`: password is the API key.
+
+    Raises:
+        LifecycleError: there is no such connection, or what it holds is no key of SendGrid's.
+    """
+    connection = _connection(SENDGRID_CONNECTION)
+    account = SendGridAccount(api_key=connection.password or "", host=connection.host or SENDGRID_HOST)
+    refuse_sandbox(account.api_key, SENDGRID_CONNECTION)
+    return account
 
 
 def twilio_account() -> TwilioAccount:
-    """Twilio's account from the Airflow connection `lifecycle_twilio`: login is the SID, password the auth token."""
-    connection = BaseHook.get_connection(TWILIO_CONNECTION)
-    return TwilioAccount(
+    """Twilio's account from the Airflow connection `lifecycle_twilio`: login is the SID, password the auth token.
+
+    Raises:
+        LifecycleError: there is no such connection, or what it holds is no account of Twilio's.
+    """
+    connection = _connection(TWILIO_CONNECTION)
+    account = TwilioAccount(
         account_sid=connection.login or "",
         auth_token=connection.password or "",
-        host=connection.host or "https://api.twilio.com",
+        host=connection.host or TWILIO_HOST,
     )
+    refuse_sandbox(account.auth_token, TWILIO_CONNECTION)
+    return account
+
+
+def _connection(name: str) -> Any:
+    try:
+        return BaseHook.get_connection(name)
+    except AirflowNotFoundException:
+        hint = "Make it as docs/how-to/run-on-a-server.md says"
+        raise LifecycleError(f"There is no Airflow connection {name!r}", hint=hint) from None

@@ -1,8 +1,8 @@
 """Runs one Dag once in a real Airflow with a metadata database of its own, and answers what it asks a person.
 
-`python -m tests.dags.airflow_run DAG DAY ANSWER`: ANSWER is Approve, Reject, late (nobody answers in time) or none. Sources
-are looked at again after two seconds. Prints
-the state of every task as JSON on its last line. A process of its own, because Airflow binds its database when it is
+`python -m tests.dags.airflow_run DAG DAY ANSWER CONF`: ANSWER is Approve, Reject, late (nobody answers in time) or none, and CONF
+the JSON that the run is triggered with. Sources are looked at again after two seconds. Prints the state of every task as
+JSON on its last line. A process of its own, because Airflow binds its database when it is
 imported.
 """
 
@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 QUESTION = "hello.approve_audience"
 
 
-def main(dag_id: str, day: str, answer: str) -> None:
+def main(dag_id: str, day: str, answer: str, conf: str) -> None:
     from airflow.dag_processing.dagbag import DagBag
 
     from lifecycle import airflow_tasks
@@ -34,7 +34,7 @@ def main(dag_id: str, day: str, answer: str) -> None:
     done = threading.Event()
     thread = threading.Thread(target=_answer, args=(dag_id, answer, done), daemon=True)
     thread.start()
-    run = bag.dags[dag_id].test(logical_date=local + timedelta(hours=10), run_conf={"as_if_today": True})
+    run = bag.dags[dag_id].test(logical_date=local + timedelta(hours=10), run_conf=json.loads(conf))
     done.set()
     thread.join(60)
     states = {task.task_id: str(task.state) for task in run.get_task_instances()}
@@ -89,7 +89,15 @@ def _say(dag_id: str, answer: str) -> None:
         raise SystemExit(said.text)
 
 
-def run_dag(project: Path, home: Path, database_url: str, dag_id: str, day: date, answer: str) -> dict[str, Any]:
+def run_dag(
+    project: Path,
+    home: Path,
+    database_url: str,
+    dag_id: str,
+    day: date,
+    answer: str = "none",
+    conf: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """The states of the tasks, and of the `run`, of a day of a project's Dag; `output` is what it printed."""
     environment = os.environ | {
         "AIRFLOW_HOME": str(home),
@@ -105,6 +113,7 @@ def run_dag(project: Path, home: Path, database_url: str, dag_id: str, day: date
     if not (home / "airflow.db").exists():
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, timeout=300)
     command = [sys.executable, "-m", "tests.dags.airflow_run", dag_id, str(day), answer]
+    command.append(json.dumps({"as_if_today": True, **(conf or {})}))
     done = subprocess.run(
         command, env=environment, cwd=checkout, capture_output=True, text=True, timeout=600, check=False
     )

@@ -1,4 +1,4 @@
-"""A late source in a real Airflow: the journey waits for it, and fails in one line when it does not come."""
+"""The first task in a real Airflow: a late source is waited for, and what cannot be right fails the run in one line."""
 
 from __future__ import annotations
 
@@ -16,16 +16,41 @@ from tests.lifecycle.test_sources import busy as busy
 from tests.sandbox_client import SandboxClient
 
 
+@pytest.fixture(scope="module")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Airflow keeps its own database."""
+    return tmp_path_factory.mktemp("airflow")
+
+
+def test_a_mistyped_key_of_a_run_fails_it_in_one_line(
+    busy: Busy,
+    sandbox: SandboxClient,
+    tmp_path: Path,
+    airflow_home: Path,
+    empty_database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Left alone it would be the run of another day than was meant (bad input 110)."""
+    declared(tmp_path, monkeypatch, "")
+    failed = run_dag(tmp_path, airflow_home, empty_database, "hello", TODAY - A_DAY, conf={"asof": "2026-03-29"})
+    assert (failed["run"], failed["check_sources"], failed["greet.send"]) == ("failed", "failed", "upstream_failed")
+    assert "There is no Dag param 'asof'. Did you mean 'as_of'." in failed["output"]
+    assert sandbox.messages() == []
+
+
 def test_a_late_source_is_waited_for_and_fails_the_run_when_it_does_not_come(
-    busy: Busy, sandbox: SandboxClient, tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
+    busy: Busy,
+    sandbox: SandboxClient,
+    tmp_path: Path,
+    airflow_home: Path,
+    empty_database: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     declared(tmp_path, monkeypatch, "")
     busy.execute("delete from imported.orders where ordered_at > '2026-03-26'")
-    home = tmp_path / "airflow"
-    home.mkdir()
 
     def airflow(day: date) -> dict[str, Any]:
-        return run_dag(tmp_path, home, empty_database, "hello", day, "none")
+        return run_dag(tmp_path, airflow_home, empty_database, "hello", day)
 
     monkeypatch.setenv("LIFECYCLE_SOURCE_WAIT_HOURS", "0")
     failed = airflow(TODAY)

@@ -67,7 +67,9 @@ class Demo:
     def wait_for_state(self, run_id: str, state: str) -> None:
         """Wait until a run of the Dag is in a state."""
         deadline = time.monotonic() + 60
-        while not any(run["dag_run_id"] == run_id and run["state"] == state for run in self.api.dag_runs("reactivation")):
+        while not any(
+            run["dag_run_id"] == run_id and run["state"] == state for run in self.api.dag_runs("reactivation")
+        ):
             assert time.monotonic() < deadline, f"{run_id} never was {state}"
             time.sleep(0.1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import socketserver
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
@@ -36,8 +37,10 @@ class _Misbehaving(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, answer: bytes, behaviour: str) -> None:
+    def __init__(self, answer: bytes, behaviour: str, tls: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.answer = answer
         self.behaviour = behaviour
         self.requests: list[bytes] = []
@@ -69,13 +72,15 @@ class _Connection(socketserver.StreamRequestHandler):
 
 
 @contextlib.contextmanager
-def misbehaving(answer: bytes = b"", behaviour: str = "answer") -> Iterator[tuple[str, list[bytes]]]:
+def misbehaving(
+    answer: bytes = b"", behaviour: str = "answer", tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[bytes]]]:
     """A server that gives every request the same raw answer, or none; gives its address and what it was sent."""
-    server = _Misbehaving(answer, behaviour)
+    server = _Misbehaving(answer, behaviour, tls)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", server.requests
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}", server.requests
     finally:
         server.stopping.set()
         server.shutdown()

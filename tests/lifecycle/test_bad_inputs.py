@@ -71,7 +71,8 @@ CASES: dict[int, tuple[str, list[str]]] = {
                                          f"{HERE}::test_a_key_refused_in_the_middle_of_a_run_loses_nobody"]),
     86: ("a redirect", [f"{ANSWERS}::test_a_redirect_is_not_followed_with_our_credentials"]),
     87: ("silence", [f"{ANSWERS}::test_a_lost_answer_leaves_it_uncertain"]),
-    88: ("no trust in the certificate", [f"{ANSWERS}::test_a_failed_tls_handshake_is_tried_again"]),
+    88: ("no trust in the certificate", [f"{ANSWERS}::test_an_expired_certificate_gets_neither_key_nor_words",
+                                         f"{ANSWERS}::test_a_failed_tls_handshake_is_tried_again"]),
     89: ("too large", [f"{ANSWERS}::test_a_refused_request_is_rejected_for_good"]),
     90: ("codes and states nobody knows", [f"{ANSWERS}::test_twilio_codes_are_understood",
                                            f"{EVENTS}::test_a_text_message_only_rises"]),
@@ -85,12 +86,16 @@ CASES: dict[int, tuple[str, list[str]]] = {
                                       f"{WEBHOOKS}::test_t1_nothing_forged_in_the_name_of_twilio_is_accepted"]),
     96: ("bodies in another form", [f"{WEBHOOKS}::test_a_signed_body_of_any_shape_has_its_answer",
                                     f"{HERE}::test_neither_type_nor_encoding_nor_pieces_matter_but_the_bytes_do"]),
-    97: ("doubled, endless and deep values", [f"{WEBHOOKS}::test_a_signed_body_of_any_shape_has_its_answer"]),
+    97: ("doubled, endless and deep values", [f"{WEBHOOKS}::test_a_signed_body_of_any_shape_has_its_answer",
+                                              f"{WEBHOOKS}::test_a_field_that_comes_twice_is_signed_as_often_and_read_once"]),
     98: ("the same request again", [f"{WEBHOOKS}::test_t2_a_replay_changes_no_row"]),
     99: ("another method", [f"{WEBHOOKS}::test_a_webhook_is_posted"]),
     100: ("a token of something else", ["receiver/test_strangers.py::test_t3_no_token_but_the_right_one_unsubscribes",
                                         "receiver/test_strangers.py::test_t3_a_token_of_another_key_unsubscribes_nobody"]),
-    101: ("a key that is none, or of the sandbox", ["channels/test_accounts.py::test_a_mangled_api_key_is_refused_in_one_line",
+    101: ("no connection, a key that is none, or of the sandbox", [
+                                                    "test_airflow_tasks.py::test_a_missing_connection_is_named",
+                                                    "test_airflow_tasks.py::test_a_connection_that_cannot_be_right_is_refused",
+                                                    "channels/test_accounts.py::test_a_mangled_api_key_is_refused_in_one_line",
                                                     "channels/test_accounts.py::test_a_mangled_account_sid_is_refused",
                                                     "receiver/test_keys.py::test_t14_start_matrix"]),
     102: ("a sender that may not send", [f"{ANSWERS}::test_refused_credentials_burn_nobody",
@@ -111,7 +116,10 @@ CASES: dict[int, tuple[str, list[str]]] = {
     109: ("two deployments that send from one database", [
         "test_delivery.py::test_several_senders_at_once_send_everybody_once",
         "test_delivery.py::test_a_second_sender_gets_nothing_while_the_first_one_sends"]),
-    110: ("ranges that cannot be", ["test_as_of.py::test_a_range_that_runs_backwards_or_for_ever_is_refused"]),
+    110: ("a run of keys nobody knows, ranges that cannot be", [
+        "../dags/test_check_sources.py::test_a_mistyped_key_of_a_run_fails_it_in_one_line",
+        "test_as_of.py::test_a_range_that_runs_backwards_or_for_ever_is_refused",
+        "test_backfills.py::test_a_range_that_makes_no_sense_is_refused"]),
     111: ("a task that is cleared after it sent", ["../e2e/test_demo.py::test_clearing_tasks_and_running_the_days_again_sends_nothing_twice"]),
     112: ("an audience of several times the usual", [
         "test_approvals.py::test_four_times_the_usual_waits_and_nobody_of_it_is_planned_or_entered",
@@ -137,7 +145,7 @@ def require_tests(number: int, what: str, proofs: list[str]) -> None:
         assert name in _tests_of(file), f"case {number}, {what}: there is no {proof}"
 
 
-@pytest.mark.parametrize("number", sorted({*range(65, 110), *CASES}))
+@pytest.mark.parametrize("number", sorted({*range(65, 114), *CASES}))
 def test_every_case_has_a_test_that_exists(number: int) -> None:
     require_tests(number, *CASES[number])
 

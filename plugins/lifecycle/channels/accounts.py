@@ -13,6 +13,8 @@ from lifecycle.errors import LifecycleError
 SENDGRID_HOST = "https://api.sendgrid.com"
 TWILIO_HOST = "https://api.twilio.com"
 
+_SANDBOX_SENDGRID_KEY = "SG.sandbox.not-a-real-key"
+_SANDBOX_TWILIO_TOKEN = "sandbox-not-a-real-token"
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 
 
@@ -54,9 +56,22 @@ def sandbox_accounts(sandbox_url: str) -> SandboxAccounts:
     """Invented credentials that the sandbox accepts and no real provider would."""
     host = sandbox_url.rstrip("/")
     return SandboxAccounts(
-        SendGridAccount("SG.sandbox.not-a-real-key", host),
-        TwilioAccount("AC" + "0" * 32, "sandbox-not-a-real-token", host),
+        SendGridAccount(_SANDBOX_SENDGRID_KEY, host),
+        TwilioAccount("AC" + "0" * 32, _SANDBOX_TWILIO_TOKEN, host),
     )
+
+
+def refuse_sandbox(secret: str, name: str) -> None:
+    """Refuse the sandbox's credentials where real people are meant to be written to.
+
+    Raises:
+        LifecycleError: they are the sandbox's.
+    """
+    if secret in (_SANDBOX_SENDGRID_KEY, _SANDBOX_TWILIO_TOKEN):
+        hint = "Put the provider's own key there, or unset LIFECYCLE_LIVE"
+        raise LifecycleError(
+            f"The connection {name!r} holds a key of the sandbox, and LIFECYCLE_LIVE is yes", hint=hint
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -3,11 +3,19 @@
 import json
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from email.utils import formatdate
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.lifecycle.servers import http_answer, misbehaving
 
 from lifecycle.channels import OutgoingEmail, OutgoingSms, Receipt
@@ -122,6 +130,43 @@ def test_an_unknown_host_is_tried_again(send: Send):
 def test_a_failed_tls_handshake_is_tried_again(send: Send):
     with misbehaving(http_answer(400)) as (url, _):
         assert send(url.replace("http:", "https:")).outcome == "retry"
+
+
+@BOTH
+def test_an_expired_certificate_gets_neither_key_nor_words(send: Send, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Nobody answers for that host any more, although whoever signed the certificate is trusted."""
+    for is_expired in (False, True):
+        tls = certified(tmp_path, is_expired=is_expired)
+        # What Python's own TLS trusts, and what requests trusts.
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(tmp_path / "certificate.pem"))
+        with misbehaving(http_answer(400), tls=tls) as (url, seen):
+            receipt = send(url)
+        if is_expired:
+            assert (receipt.outcome, receipt.detail, seen) == ("retry", "provider not reached", [])
+        else:
+            assert (receipt.outcome, len(seen)) == ("rejected", 1)
+
+
+def certified(folder: Path, *, is_expired: bool) -> ssl.SSLContext:
+    """TLS with a certificate for 127.0.0.1 that ended yesterday or ends tomorrow."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=-1 if is_expired else 1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(private)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    return tls
 
 
 @BOTH

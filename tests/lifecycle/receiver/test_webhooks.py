@@ -30,6 +30,7 @@ from lifecycle.webhook_signatures import (
     SENDGRID_TIMESTAMP,
     TWILIO_SETTINGS,
     TWILIO_SIGNATURE,
+    FormFields,
     is_from_sendgrid,
     is_from_twilio,
 )
@@ -326,6 +327,20 @@ def test_the_newer_signature_of_twilio_counts(client: TestClient, twilio: Twilio
     answer = client.post("/twilio/inbound", data=fields, headers={**headers, "Content-Type": FORM})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/xml; charset=utf-8")
     assert answer.text.endswith("<Response/>")
+    assert sent.suppressions() == [("sms", "stop", "twilio", True)]
+
+
+def test_a_field_that_comes_twice_is_signed_as_often_and_read_once(
+    client: TestClient, twilio: Twilio, sent: SentMessages
+) -> None:
+    body = "MessageSid=IN1&From=%2B33639980001&Body=hi&Body=STOP"
+    once = twilio.signature(f"{PUBLIC_URL}/twilio/inbound", {"MessageSid": "IN1", "From": "+33639980001", "Body": "hi"})
+    headers = {"Content-Type": FORM}
+    assert client.post("/twilio/inbound", content=body, headers={**headers, **once}).status_code == 403
+    assert sent.suppressions() == []
+    pairs: Any = FormFields([("MessageSid", "IN1"), ("From", "+33639980001"), ("Body", "hi"), ("Body", "STOP")])
+    twice = twilio.signature(f"{PUBLIC_URL}/twilio/inbound", pairs)
+    assert client.post("/twilio/inbound", content=body, headers={**headers, **twice}).status_code == 200
     assert sent.suppressions() == [("sms", "stop", "twilio", True)]
 
 
