@@ -19,7 +19,7 @@ check: ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/sqlfluff lint --disable-progress-bar include/sql
+	$(BIN)/sqlfluff lint --disable-progress-bar include/sql examples
 	$(BIN)/lint-imports
 
 # Kills, freezes and misleads senders at random and counts what arrived (docs/reference/chaos.md). Arguments:

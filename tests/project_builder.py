@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.conftest import PROJECT
 
 # What a project shares with the real one; the rest is copied or made by the test.
-_SHARED = ("include/sql/engine", "include/sql/schema", "include/sql/contract", "include/sql/sources")
+_SHARED = ("include/sql/engine", "include/sql/schema", "include/sql/contract")
 
 _DAG = '''"""# {title}
 
@@ -47,6 +47,8 @@ class ProjectBuilder:
             link = folder / shared
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(PROJECT / shared, target_is_directory=True)
+        # A copy: a test, or a page of the docs, may map other tables.
+        self.map_sources(PROJECT / "include" / "sql" / "sources")
         templates = folder / "include" / "templates"
         for part in ("layouts", "pages"):
             shutil.copytree(PROJECT / "include" / "templates" / part, templates / part)
@@ -59,6 +61,10 @@ class ProjectBuilder:
         shutil.copy(PROJECT / "dags" / "reactivation.py", self.folder / "dags")
         for part in ("include/sql/journeys/reactivation", "include/templates/reactivation"):
             shutil.copytree(PROJECT / part, self.folder / part)
+
+    def map_sources(self, mapping: Path) -> None:
+        """Take the company's tables from the files of a mapping."""
+        shutil.copytree(mapping, self.folder / "include" / "sql" / "sources", dirs_exist_ok=True)
 
     def dag(self, name: str, declaration: str, *, zone: str = "Europe/London") -> Path:
         """A Dag file around a declaration."""

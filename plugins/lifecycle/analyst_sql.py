@@ -26,7 +26,7 @@ REQUIRED_COLUMNS = {
     "end": ("customer_id", "anchor"),
 }
 
-_CLOCK = {
+CLOCK = {
     "now", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp",
     "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday",
 }  # fmt: skip
@@ -281,7 +281,7 @@ def _check_calls(file: AnalystSql, connection: Connection) -> None:
 
 
 def _word_problem(word: str, is_call: bool) -> tuple[str, str] | None:
-    if word in _CLOCK and (is_call or word.startswith(("current_", "local"))):
+    if word in CLOCK and (is_call or word.startswith(("current_", "local"))):
         return f"{word} reads the clock, so a past day could not be repeated", "Write as_of() instead"
     if not is_call:
         return None

@@ -1,4 +1,4 @@
-"""Checks: every journey, SQL file and template against its contract, before anything runs."""
+"""Checks: every journey, SQL file, template and source against its contract, before anything runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from lifecycle import as_of, database, exactness, journeys, settings, stages
+from lifecycle import as_of, database, exactness, journeys, settings, source_checks, stages
 from lifecycle.errors import LifecycleError, TryAgainError, shown_path
 
 if TYPE_CHECKING:
@@ -17,11 +17,36 @@ if TYPE_CHECKING:
 
 
 class Label(NamedTuple):
-    """Whether a file gives the same people for a past day whenever it is asked: `exact`, or `approximate` and why."""
+    """What a file in order is good for.
+
+    Of a journey's file: whether it gives the same people for a past day whenever it is asked: `exact`, or `approximate`
+    and why. Of a source: `proven`, and on which rows.
+    """
 
     file: str
     label: str
     why: str
+
+
+class Report(NamedTuple):
+    """What a check found: what must be mended, what to look at, and what the files in order are good for."""
+
+    problems: list[LifecycleError]
+    warnings: list[LifecycleError]
+    labels: list[Label]
+
+
+def report(journey_name: str | None = None) -> Report:
+    """Check one journey, or the whole repository: the sources and every journey. Labels are given when nothing is wrong.
+
+    Raises:
+        LifecycleError: the files cannot be checked, because Postgres is away or was never migrated.
+    """
+    proofs = [] if journey_name else source_checks.proofs()
+    found = [*(problem for proof in proofs for problem in proof.problems), *problems(journey_name)]
+    warnings = [warning for proof in proofs for warning in proof.warnings]
+    proven = [Label(proof.file, "proven", proof.examined) for proof in proofs if proof.examined]
+    return Report(found, warnings, [] if found else [*proven, *labels(journey_name)])
 
 
 def labels(journey_name: str | None = None) -> list[Label]:
@@ -42,7 +67,7 @@ def _analyst_files(declared: journeys.Declared) -> list[AnalystSql]:
 
 
 def problems(journey_name: str | None = None) -> list[LifecycleError]:
-    """What is wrong, one error per file that breaks its contract; an empty list means all is well.
+    """What is wrong with journeys, one error per file that breaks its contract; an empty list means all is well.
 
     Raises:
         LifecycleError: the files cannot be checked, because Postgres is away or was never migrated.

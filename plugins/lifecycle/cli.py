@@ -522,15 +522,17 @@ def sources(journey: str, day: date | None, accept: bool, form: str) -> None:
 @cli.command()
 @click.argument("journey", required=False)
 def check(journey: str | None) -> None:
-    """Check every journey, SQL file and template against its contract; exit 1 when something is wrong."""
+    """Check every journey, SQL file, template and source against its contract; exit 1 when something is wrong."""
     from lifecycle import checks
 
-    problems = checks.problems(journey)
-    for problem in problems:
+    found = checks.report(journey)
+    for problem in found.problems:
         click.echo(str(problem))
-    if problems:
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}")
+    if found.problems:
         sys.exit(1)
-    for label in checks.labels(journey):
+    for label in found.labels:
         click.echo(f"{label.file}: {label.label}{f' ({label.why})' if label.why else ''}")
     click.echo("everything is in order", err=True)
 

@@ -1,0 +1,35 @@
+-- Counts the values of some rows of a mapping that break a rule: null where a value is required, of another form, out
+-- of range. A pattern is asked of the value as JSON writes it. Counts only: no value leaves the database.
+with facts as materialized (
+
+    select to_jsonb(mapped) as fact
+    from pg_temp.mapped as mapped
+    order by :newest desc
+    limit :sample
+
+)
+
+select
+    rules.number,
+    count(*) filter (
+        where case
+            when facts.fact ->> rules.name is null then rules.is_required
+            when rules.pattern is not null then facts.fact ->> rules.name !~ rules.pattern
+            when rules.least is not null
+                then
+                    cast(facts.fact ->> rules.name as numeric)
+                    not between rules.least and coalesce(rules.most, 9223372036854775807)
+        end
+    ) as broken,
+    count(*) as examined
+from facts
+cross join
+    unnest(
+        cast(:names as text[]),
+        cast(:required as boolean[]),
+        cast(:patterns as text[]),
+        cast(:least as bigint[]),
+        cast(:most as bigint[])
+    ) with ordinality as rules (name, is_required, pattern, least, most, number)
+group by rules.number
+order by rules.number
