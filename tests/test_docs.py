@@ -278,7 +278,7 @@ def test_a_template_in_the_docs_renders(block: Block, monkeypatch: pytest.Monkey
         rendering.Customer("C-1"),
         day,
         {},
-        IssuedVoucher("ABCDE-FGHJK", 15, day),
+        IssuedVoucher("CDFG-HJKL-MNPT", 15, day),
     )
     text = environment.get_template("shown.sms.j2").render(rendering.page_values("reactivation", recipient, set()))
     assert "None" not in text

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -124,7 +125,7 @@ def _send_chunk(
         settled = outbox.settle(connection, answers, provider=_provider(step), started_at=started_at)
         breaker.watch(connection, step.message.channel, receipts)
     for answer in answers:
-        outcome = answer.outcome if answer.reason != "template_error" else "skipped: template_error"
+        outcome = f"skipped: {answer.reason}" if answer.outcome == "skipped" else answer.outcome
         counts[outcome if answer.claimed.message_id in settled else "decided elsewhere"] += 1
     return counts
 
@@ -144,10 +145,10 @@ class _Prepared:
     failed: list[outbox.Answer] = field(default_factory=list)
     used: list[links.UsedLink] = field(default_factory=list)
 
-    def fail(self, row: Row[Any], why: str) -> None:
+    def fail(self, row: Row[Any], why: str, reason: str = "template_error") -> None:
         """Leave a message out, and say so without naming the person."""
-        log.warning("message %s cannot be rendered: %s", row.message_id, why)
-        self.failed.append(outbox.unrenderable(row, why))
+        log.warning("message %s cannot be made: %s", row.message_id, why)
+        self.failed.append(outbox.left_out(row, reason, why))
 
 
 def _prepare(
@@ -162,11 +163,17 @@ def _prepare(
     """Render what was claimed; links and vouchers are stored before anything leaves."""
     with database.transaction() as connection:
         database.set_as_of(connection, context.as_of, context.zone)
-        recipients = _recipients(connection, context, step, claimed)
+        issued = _issue_vouchers(connection, context, step, claimed, hold)
+        served = [row for row in claimed if row.message_id in issued] if step.voucher else claimed
+        recipients = _recipients(connection, context, served, issued)
         if step.message.channel == "email":
             prepared = _prepare_emails(context, step, channel, recipients, last_start, hold)
         else:
             prepared = _prepare_sms(context, step, channel, recipients, last_start, turns)
+        if step.voucher and len(served) < len(claimed):
+            for row in claimed:
+                if row.message_id not in issued:
+                    prepared.fail(row, f"the voucher pool {step.voucher.pool} is empty", "no_voucher_left")
         links.keep(connection, prepared.used)
     return prepared
 
@@ -241,17 +248,26 @@ def _send_many(channel: EmailChannel, batch: EmailBatch, last_start: float, hold
     return channel.send_many(batch, within_seconds=last_start + SLOWEST_ANSWER_SECONDS - monotonic(), hold=hold)
 
 
+def _issue_vouchers(
+    connection: Connection, context: RunContext, step: Step, claimed: list[Row[Any]], hold: Hold | None
+) -> dict[str, vouchers.IssuedVoucher]:
+    """The voucher of each message, by its id; whoever is missing gets none, because a pool is empty."""
+    if not step.voucher or not claimed:
+        return {}
+    # What is held arrives so much later, and a day that is played as if it were today has today's clock.
+    leaves_at = datetime.fromtimestamp(hold.send_at, timezone.utc) if hold else claimed[0].claimed_at
+    sent_at = leaves_at - timedelta(days=context.skew_days)
+    bearers = [vouchers.Bearer(row.message_id, row.customer_id, row.as_of, sent_at) for row in claimed]
+    return vouchers.issue(connection, step.voucher, bearers)
+
+
 def _recipients(
-    connection: Connection, context: RunContext, step: Step, claimed: list[Row[Any]]
+    connection: Connection, context: RunContext, claimed: list[Row[Any]], issued: dict[str, vouchers.IssuedVoucher]
 ) -> list[tuple[Row[Any], rendering.Recipient]]:
     """What each claimed message is rendered from."""
     zone = context.as_of.tzinfo
     instants = {as_of: as_of.astimezone(zone) for as_of in {row.as_of for row in claimed}}
     people = customers(connection, [row.customer_id for row in claimed])
-    issued = {}
-    if step.voucher:
-        bearers = [vouchers.Bearer(row.message_id, row.customer_id, row.as_of) for row in claimed]
-        issued = vouchers.issue(connection, step.voucher, bearers)
     return [
         (
             row,

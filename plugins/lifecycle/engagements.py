@@ -9,12 +9,13 @@ import json
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import database, links, rendering
+from lifecycle import database, links, rendering, vouchers
 from lifecycle.as_of import zone_named
-from lifecycle.vouchers import IssuedVoucher
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
+
+    from lifecycle.vouchers import IssuedVoucher
 
 # Longer or more than a form of ours ever sends; the rest of a hostile one is dropped.
 MAX_FIELDS = 20
@@ -92,7 +93,7 @@ def landing_page(connection: Connection, link: Row[Any], *, is_answered: bool = 
 
 def _voucher(connection: Connection, link: Row[Any], zone: tzinfo | None) -> IssuedVoucher | None:
     found = database.rows(connection, "engine/engagements/voucher.sql", message_id=link.message_id)
-    return IssuedVoucher(*found[0]).dated_in(zone) if found else None
+    return vouchers.issued(found[0]).dated_in(zone) if found else None
 
 
 def _keep_link(connection: Connection, link: Row[Any], name: str) -> None:

@@ -22,6 +22,7 @@ from lifecycle.errors import LifecycleError
 Channel = Literal["email", "sms"]
 Entry = Literal["none", "at_their_age"]
 Kind = Literal["marketing", "transactional"]
+VoucherKind = Literal["percent", "amount", "free_shipping", "gift"]
 WhenLate = Literal["skip", "send"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -32,6 +33,9 @@ _LONGEST_VALID = timedelta(hours=10)
 _DAY = timedelta(days=1)
 _FRESH_WITHIN = timedelta(hours=48)
 _LONGEST_LATE = timedelta(days=366)
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_MOST_CENTS = 100_000_000
+_MOST_DAYS = 3660
 
 
 @dataclass(frozen=True)
@@ -89,17 +93,87 @@ class Email(Message):
 
 @dataclass(frozen=True)
 class Voucher:
-    """A single-use code issued with a message: `percent_off` of the next order, valid for `valid_days` days."""
+    """A single-use code and what it gives: one of `percent_off`, `amount_cents`, `free_shipping` and `gift`.
 
-    percent_off: int
-    valid_days: int
+    `amount_cents` are hundredths of the `currency`; `gift` names the thing. `valid_days` counts from the run day and holds
+    to the last second of its last day; `valid_for` counts from the moment the message is sent, to the second (L-03). With
+    `pool` the codes are those imported under that name, not generated ones.
+    """
+
+    percent_off: int | None = None
+    valid_days: int | None = None
+    amount_cents: int | None = None
+    currency: str | None = None
+    free_shipping: bool = False
+    gift: str | None = None
+    valid_for: timedelta | None = None
+    pool: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that no shop means."""
-        if not _is_whole(self.percent_off, 1, 100):
+        self._check_gives()
+        self._check_validity()
+        if self.pool is not None and not (isinstance(self.pool, str) and _NAME.fullmatch(self.pool)):
+            hint = "Use small letters, digits and _, starting with a letter"
+            raise _declared_wrong(f"Voucher pool={self.pool!r}", hint)
+
+    @property
+    def kind(self) -> VoucherKind:
+        """Which of the four things it gives."""
+        if self.percent_off is not None:
+            return "percent"
+        if self.amount_cents is not None:
+            return "amount"
+        return "gift" if self.gift is not None else "free_shipping"
+
+    @property
+    def printable(self) -> frozenset[str]:
+        """The fields that a template may print of it."""
+        own = {"percent": {"percent_off"}, "amount": {"amount"}, "gift": {"gift"}, "free_shipping": set[str]()}
+        return frozenset({"code", "starts_at", "expires_at"} | own[self.kind])
+
+    def _check_gives(self) -> None:
+        if not isinstance(self.free_shipping, bool):
+            raise _declared_wrong(f"Voucher free_shipping={self.free_shipping!r}", "Give True, or leave it out")
+        gives = [self.percent_off is not None, self.amount_cents is not None, self.free_shipping, self.gift is not None]
+        if sum(gives) != 1:
+            what = "that gives several things" if any(gives) else "that gives nothing"
+            hint = "Give one of percent_off, amount_cents, free_shipping and gift"
+            raise _declared_wrong(f"Voucher {what}", hint)
+        if self.percent_off is not None and not _is_whole(self.percent_off, 1, 100):
             raise _declared_wrong(f"Voucher percent_off={self.percent_off!r}", "Give a whole number from 1 to 100")
-        if not _is_whole(self.valid_days, 1, 3660):
-            raise _declared_wrong(f"Voucher valid_days={self.valid_days!r}", "Give a number of days from 1 to 3660")
+        if self.amount_cents is not None and not _is_whole(self.amount_cents, 1, _MOST_CENTS):
+            hint = f"Give a whole number of hundredths from 1 to {_MOST_CENTS}"
+            raise _declared_wrong(f"Voucher amount_cents={self.amount_cents!r}", hint)
+        if self.gift is not None and not (isinstance(self.gift, str) and self.gift.strip() and self.gift.isprintable()):
+            raise _declared_wrong(f"Voucher gift={self.gift!r}", "Name the thing, as in gift='a tote bag'")
+        self._check_currency()
+
+    def _check_currency(self) -> None:
+        if self.amount_cents is None and self.currency is not None:
+            raise _declared_wrong(f"Voucher currency={self.currency!r}", "It belongs to amount_cents; leave it out")
+        if self.amount_cents is not None and not (
+            isinstance(self.currency, str) and _CURRENCY.fullmatch(self.currency)
+        ):
+            raise _declared_wrong(f"Voucher currency={self.currency!r}", "Give three capitals, as in currency='USD'")
+
+    def _check_validity(self) -> None:
+        if (self.valid_days is None) == (self.valid_for is None):
+            given = "valid_days and valid_for" if self.valid_days is not None else "no end"
+            raise _declared_wrong(
+                f"Voucher with {given}", "Give one of valid_days=14 and valid_for=timedelta(hours=24)"
+            )
+        if self.valid_days is not None and not _is_whole(self.valid_days, 1, _MOST_DAYS):
+            hint = f"Give a number of days from 1 to {_MOST_DAYS}"
+            raise _declared_wrong(f"Voucher valid_days={self.valid_days!r}", hint)
+        lasts = self.valid_for
+        if lasts is not None and (
+            not isinstance(lasts, timedelta)
+            or lasts.microseconds
+            or not timedelta(minutes=1) <= lasts <= timedelta(days=_MOST_DAYS)
+        ):
+            hint = f"Give whole seconds, from a minute to {_MOST_DAYS} days, as in timedelta(hours=24)"
+            raise _declared_wrong(f"Voucher valid_for={lasts!r}", hint)
 
 
 @dataclass(frozen=True)

@@ -172,9 +172,9 @@ def answered(claimed: Row[Any], receipt: Receipt) -> Answer:
     return Answer(claimed, _STATE_AFTER[receipt.outcome], receipt.outcome, reason, receipt)
 
 
-def unrenderable(claimed: Row[Any], detail: str) -> Answer:
-    """A message that could not be rendered for its person: nothing left."""
-    return Answer(claimed, "skipped", "skipped", "template_error", Receipt("rejected", detail=detail))
+def left_out(claimed: Row[Any], reason: str, detail: str) -> Answer:
+    """A message that was claimed and could not be made for its person: nothing left."""
+    return Answer(claimed, "skipped", "skipped", reason, Receipt("rejected", detail=detail))
 
 
 def settle(connection: Connection, answers: list[Answer], *, provider: str, started_at: datetime) -> set[str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import as_of, database, delivery, rendering, segments, settings
+from lifecycle import as_of, database, delivery, rendering, segments, settings, vouchers
 from lifecycle.errors import LifecycleError
 from lifecycle.journey import Sms
 from lifecycle.prices import price
-from lifecycle.vouchers import IssuedVoucher
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -83,10 +82,7 @@ def previews(declared: Declared, step: Step, day: date, customer_id: str | None)
 def _preview(
     journey: Journey, step: Step, title: str, customer: rendering.Customer, instant: datetime, extra: dict[str, Any]
 ) -> Preview:
-    voucher = None
-    if step.voucher:
-        until = instant + timedelta(days=step.voucher.valid_days)
-        voucher = IssuedVoucher("ABCDE-FGHJK", step.voucher.percent_off, until)
+    voucher = vouchers.sample(step.voucher, instant) if step.voucher else None
     recipient = rendering.Recipient(_MESSAGE_ID, customer, instant, extra, voucher)
     try:
         message = rendering.render(journey, step, recipient)

@@ -228,7 +228,9 @@ def check_templates(journey: Journey, step: Step, columns: list[str]) -> None:
         LifecycleError: the first mistake, with file, line and hint. `columns` are the segment's.
     """
     for path in template_variants(journey, step):
-        _check_template(path, journey, BASE_VARIABLES | set(columns), has_voucher=step.voucher is not None)
+        _check_template(
+            path, journey, BASE_VARIABLES | set(columns), step.voucher.printable if step.voucher else frozenset()
+        )
         if journey.kind == "marketing":
             _require_way_out(path)
     for address in step.message.media_urls if isinstance(step.message, Sms) else ():
@@ -256,15 +258,15 @@ def check_pages(journey: Journey) -> None:
     Raises:
         LifecycleError: the first mistake, with file, line and hint.
     """
-    has_voucher = any(step.voucher for step in journey.steps)
+    voucher_fields = frozenset[str]().union(*(step.voucher.printable for step in journey.steps if step.voucher))
     for path in sorted((settings.templates_folder() / journey.name).glob("*.page.html.j2")):
-        _check_template(path, journey, BASE_VARIABLES | {"is_answered"}, has_voucher=has_voucher)
+        _check_template(path, journey, BASE_VARIABLES | {"is_answered"}, voucher_fields)
 
 
-def _check_template(path: Path, journey: Journey, known: set[str], *, has_voucher: bool) -> None:
+def _check_template(path: Path, journey: Journey, known: set[str], voucher_fields: frozenset[str]) -> None:
     for file, tree in _with_layouts(path):
         _check_names(tree, file, known)
-        _check_fields(tree, file, has_voucher=has_voucher)
+        _check_fields(tree, file, voucher_fields)
         _check_links(tree, file, journey)
         _check_addresses(tree, file)
 
@@ -397,6 +399,7 @@ def environment(folder: Path) -> Environment:
         keep_trailing_newline=False,
     )
     made.filters["day"] = _day
+    made.filters["moment"] = _moment
     made.tests["none"] = lambda value: value is None or isinstance(value, _empty())
     return made
 
@@ -442,6 +445,19 @@ def _written_day(day: date, locale: str) -> str:
     from babel.dates import format_skeleton
 
     return format_skeleton("MMMMd", day, locale=locale)
+
+
+def _moment(value: datetime, locale: str = "en") -> str:
+    """A day and the time of the day: March 5, 18:30, 3月5日 18:30."""
+    return _written_moment(value.replace(second=0, microsecond=0, tzinfo=None), locale)
+
+
+@lru_cache(maxsize=1024)
+def _written_moment(moment: datetime, locale: str) -> str:
+    from babel.dates import format_skeleton, get_datetime_format
+
+    day = _written_day(moment.date(), locale)
+    return str(get_datetime_format("short", locale=locale)).format(format_skeleton("Hm", moment, locale=locale), day)
 
 
 def message_values(shared: SharedValues, recipient: Recipient, url: Callable[[str], str]) -> dict[str, Any]:
@@ -588,18 +604,21 @@ def _check_names(tree: nodes.Template, path: Path, known: set[str]) -> None:
             raise unknown_name("variable", node.name, sorted(known), file=path, line=node.lineno)
 
 
-def _check_fields(tree: nodes.Template, path: Path, *, has_voucher: bool) -> None:
+def _check_fields(tree: nodes.Template, path: Path, voucher_fields: frozenset[str]) -> None:
     from jinja2 import nodes
 
     for node in tree.find_all(nodes.Getattr):
         if not isinstance(node.node, nodes.Name) or node.node.name not in KNOWN_FIELDS:
             continue
         owner = node.node.name
-        if owner == "voucher" and not has_voucher:
+        if owner == "voucher" and not voucher_fields:
             hint = "Add voucher=Voucher(...) to the step, or leave it out of the words"
             raise LifecycleError("The step gives no voucher", hint=hint, file=path, line=node.lineno)
         if node.attr not in KNOWN_FIELDS[owner]:
             raise unknown_name(f"{owner} field", node.attr, sorted(KNOWN_FIELDS[owner]), file=path, line=node.lineno)
+        if owner == "voucher" and node.attr not in voucher_fields:
+            hint = f"It gives {', '.join(sorted(voucher_fields))}"
+            raise LifecycleError(f"The step's voucher has no {node.attr}", hint=hint, file=path, line=node.lineno)
     known_to_be_there = _asked_for_first(tree)
     for output in tree.find_all(nodes.Output):
         for node in output.nodes:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import as_of, conversions, database, delivery, rendering
+from lifecycle import as_of, conversions, database, delivery, rendering, vouchers
 from lifecycle.prices import price
-from lifecycle.vouchers import IssuedVoucher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +72,7 @@ class ReplaySummary:
     def _add_prices(self, connection: Connection, context: RunContext, step: Step, queued: list[Any]) -> None:
         people = delivery.customers(connection, [row.customer_id for row in queued])
         printer = rendering.SmsPrinter(context.journey, step)
-        voucher = _sample_voucher(context, step)
+        voucher = vouchers.sample(step.voucher, context.as_of) if step.voucher else None
         total = self.steps[step.name]
         for row in queued:
             recipient = rendering.Recipient(_MESSAGE_ID, people[row.customer_id], context.as_of, row.variables, voucher)
@@ -109,11 +108,3 @@ def _by_step(rows: list[Any]) -> dict[str, list[Any]]:
     for row in rows:
         steps.setdefault(row.step, []).append(row)
     return steps
-
-
-def _sample_voucher(context: RunContext, step: Step) -> IssuedVoucher | None:
-    """A code as long as every code, because nobody gets one in a replay."""
-    if not step.voucher:
-        return None
-    until = context.as_of + timedelta(days=step.voucher.valid_days)
-    return IssuedVoucher("ABCDE-FGHJK", step.voucher.percent_off, until)

@@ -156,6 +156,38 @@ MISTAKES = [
             ("15", "0", "Voucher valid_days=0 makes no sense. Give a number of days from 1 to 3660."),
         )
     ),
+    *(
+        pytest.param({"step_voucher": f"Voucher({arguments})"}, f"Voucher {said}", id=f"Voucher({arguments})")
+        for arguments, said in (
+            (
+                "valid_days=14",
+                "that gives nothing makes no sense. Give one of percent_off, amount_cents, free_shipping",
+            ),
+            ("15, 14, gift='a bag'", "that gives several things makes no sense. Give one of percent_off, amount_cents"),
+            (
+                "percent_off=15",
+                "with no end makes no sense. Give one of valid_days=14 and valid_for=timedelta(hours=24)",
+            ),
+            (
+                "15, 14, valid_for=pendulum.duration(hours=1)",
+                "with valid_days and valid_for makes no sense. Give one of",
+            ),
+            (
+                "15, valid_for=pendulum.duration(seconds=59)",
+                "valid_for=Duration(seconds=59) makes no sense. Give whole",
+            ),
+            ("15, valid_for=24", "valid_for=24 makes no sense. Give whole seconds, from a minute to 3660 days"),
+            (
+                "amount_cents=500, valid_days=14",
+                "currency=None makes no sense. Give three capitals, as in currency='USD'",
+            ),
+            ("amount_cents=0, currency='USD', valid_days=14", "amount_cents=0 makes no sense. Give a whole number of"),
+            ("15, 14, currency='USD'", "currency='USD' makes no sense. It belongs to amount_cents; leave it out"),
+            ("gift=' ', valid_days=14", "gift=' ' makes no sense. Name the thing, as in gift='a tote bag'"),
+            ("free_shipping='yes', valid_days=14", "free_shipping='yes' makes no sense. Give True, or leave it out"),
+            ("15, 14, pool='Spring Sale'", "pool='Spring Sale' makes no sense. Use small letters, digits and _"),
+        )
+    ),
     pytest.param(
         {"goal": 'Goal("all.sql", within_days=0)'},
         "Journey 'hello' has a goal within_days=0. Give a number of days from 1 to 365.",

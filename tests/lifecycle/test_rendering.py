@@ -79,6 +79,7 @@ def mistake(name: str = "hello", columns: tuple[str, ...] = ("customer_id", "anc
         ("{{ customer.first_name | upper }}", ":1: customer.first_name may be empty."),
         ('{{ "Hi " ~ customer.first_name }}', ":1: customer.first_name may be empty."),
         ("{{ voucher.code }}", ":1: The step gives no voucher. Add voucher=Voucher(...) to the step"),
+        ("{{ voucher.amount }}", ":1: The step gives no voucher. Add voucher=Voucher(...) to the step"),
         ('a\n{{ link("shopp") }}', ":2: There is no link 'shopp'. Did you mean 'shop'."),
         ("{{ link(customer.customer_id) }}", ':1: link() takes one name, as in link("shop").'),
         ("{% if %}", ":1: Template: Expected an expression, got 'end of statement block'. Mend the template."),
@@ -252,6 +253,23 @@ def test_a_voucher_is_printed_in_the_zone_of_the_journey(project: ProjectBuilder
     voucher = IssuedVoucher("ABCDE-FGHJK", 15, MIDNIGHT)
     text = sms(project, '{{ voucher.code }} {{ voucher.expires_at | day }} {{ as_of | day("ja") }}', voucher=voucher)
     assert text == "ABCDE-FGHJK March 31 3月31日"
+
+
+def test_a_voucher_of_hours_is_printed_with_its_time(project: ProjectBuilder) -> None:
+    voucher = IssuedVoucher("ABCDE-FGHJK", None, MIDNIGHT.replace(hour=18, minute=5), gift="a tote bag")
+    words = '{{ voucher.gift }} {{ voucher.expires_at | moment }} {{ voucher.expires_at | moment("ja") }}'
+    assert sms(project, words, voucher=voucher) == "a tote bag March 31, 18:05 3月31日 18:05"
+
+
+def test_a_template_prints_only_what_its_voucher_gives(project: ProjectBuilder) -> None:
+    project.sms_journey(sms="Hi", step=', voucher=Voucher(gift="a tote bag", valid_days=7)')
+    project.template(
+        "hello", "greet.sms.j2", "a {{ voucher.gift }} {{ voucher.starts_at | day }} STOP\n{{ voucher.amount }}"
+    )
+    assert mistake() == (
+        "include/templates/hello/greet.sms.j2:2: The step's voucher has no amount. "
+        "It gives code, expires_at, gift, starts_at."
+    )
 
 
 def test_html_is_escaped_and_text_is_not(project: ProjectBuilder) -> None:

@@ -12,5 +12,6 @@ lifecycle.consents,
 lifecycle.suppressions,
 lifecycle.links,
 lifecycle.engagements,
-lifecycle.vouchers
+lifecycle.vouchers,
+lifecycle.voucher_codes
 restart identity

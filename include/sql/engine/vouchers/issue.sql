@@ -1,18 +1,28 @@
--- Issues one voucher for each message; a message that has one keeps it.
-insert into lifecycle.vouchers (code, message_id, customer_id, percent_off, valid_from, valid_until)
+-- Gives one generated voucher for each source; a source that has one keeps it.
+insert into lifecycle.vouchers (
+    code, code_key, source, message_id, customer_id, kind, percent_off, amount_cents, currency, gift,
+    valid_from, valid_until
+)
 select
-    issued.code,
-    issued.message_id,
-    issued.customer_id,
+    bearers.code,
+    bearers.code_key,
+    bearers.source,
+    bearers.message_id,
+    bearers.customer_id,
+    :kind as kind,
     :percent_off as percent_off,
-    issued.valid_from,
-    -- The last day counts to its last second: that is how people read "until 5 December".
-    issued.valid_from + make_interval(days => :valid_days + 1) - interval '1 second' as valid_until
+    :amount_cents as amount_cents,
+    :currency as currency,
+    :gift as gift,
+    bearers.valid_from,
+    lifecycle.voucher_end(bearers.valid_from, :valid_days, :valid_seconds) as valid_until
 from
     unnest(
         cast(:codes as text[]),
+        cast(:code_keys as text[]),
+        cast(:sources as text[]),
         cast(:message_ids as uuid[]),
         cast(:customer_ids as text[]),
         cast(:valid_froms as timestamptz[])
-    ) as issued (code, message_id, customer_id, valid_from)
-on conflict (message_id) do nothing
+    ) as bearers (code, code_key, source, message_id, customer_id, valid_from)
+on conflict (source) do nothing
