@@ -23,8 +23,9 @@ from sqlglot import exp
 import lifecycle
 from lifecycle import as_of, cli, database, journeys, postgres_binaries, rendering, settings
 from lifecycle.analyst_sql import AnalystSql
-from lifecycle.contract import TABLES
+from lifecycle.contract import MEANINGS, TABLES, Column, Table
 from lifecycle.errors import LifecycleError
+from lifecycle.source_checks import FORMS
 from lifecycle.vouchers import IssuedVoucher
 from tests.conftest import PROJECT, plain
 from tests.project_builder import ProjectBuilder
@@ -145,6 +146,40 @@ def test_every_column_of_the_contract_stands_in_the_import_reference() -> None:
         assert [(name, kind, bool(bold)) for bold, name, kind in rows] == [
             (column.name, column.kind, column.required) for column in table.columns
         ]
+
+
+def test_every_column_of_the_contract_stands_in_the_source_reference() -> None:
+    text = (REFERENCE / "source-contract.md").read_text(encoding="utf-8")
+    parts = re.split(r"^### source\.(\w+)$", text, flags=re.MULTILINE)
+    assert parts[1::2] == [table.name for table in TABLES]
+    for table, section in zip(TABLES, parts[2::2], strict=True):
+        rows = re.findall(r"^\| (\**)`(\w+)`\** \| ([\w ]+) \| (\w+) \| (.*) \|$", section, re.MULTILINE)
+        assert [(name, type_name, kind, bool(bold), notes.strip()) for bold, name, type_name, kind, notes in rows] == [
+            (column.stored_name, column.sql_type, column.kind, column.required, _notes(table, column))
+            for column in table.columns
+        ]
+        key = f"Key: {', '.join(f'`{name}`' for name in table.key)}." if table.key else "No key."
+        assert key in section
+        assert (f"Time of knowledge: `{table.known_from}`." in section) == bool(table.known_from)
+
+
+def _notes(table: Table, column: Column) -> str:
+    notes = []
+    if column.minimum is not None:
+        notes.append(f"{column.minimum} or more" if column.maximum is None else f"{column.minimum} to {column.maximum}")
+    target = dict(table.references).get(column.name)
+    return ", ".join([*notes, *([f"in `source.{target}` (warning)"] if target else [])])
+
+
+def test_every_form_that_the_check_asks_for_stands_in_the_source_reference() -> None:
+    text = (REFERENCE / "source-contract.md").read_text(encoding="utf-8")
+    section = text.split("## Forms of values")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\w+) \| ([\w ]+) \| (.+) \|$", section, re.MULTILINE)[1:]
+    assert [(kind, type_name) for kind, type_name, _ in rows] == [
+        (kind, Column("any", kind).sql_type) for kind in MEANINGS
+    ]
+    said = {kind: form for kind, _, form in rows if kind in FORMS}
+    assert said == {kind: form.meaning + " (warning)" * form.is_lenient for kind, form in FORMS.items()}
 
 
 def _sections_of_files(page: Path) -> dict[str, str]:
@@ -300,6 +335,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         if block.path:
             builder.write(block.path, block.text)
     shutil.copytree(EXAMPLE_SHOP, tmp_path / "docs" / "example-shop")
+    shutil.copytree(PROJECT / "examples", tmp_path / "examples")
     _commit(tmp_path)
     monkeypatch.setenv("LIFECYCLE_PROJECT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -372,7 +408,7 @@ def _typed(page: Path) -> list[Typed]:
 
 
 def _is_ours(program: str) -> bool:
-    return program in ("lifecycle", "psql", "make") or program.startswith("bin/")
+    return program in ("lifecycle", "psql", "make", "cp") or program.startswith("bin/")
 
 
 _TYPING_PAGES = [page for page in PAGES if page not in FOR_A_SERVER and _typed(page)]
@@ -398,6 +434,8 @@ def _run(words: list[str], database_url: str) -> str:
         return _run_lifecycle(words[1:])
     if words[0] == "psql":
         return _run_psql(words[1:], database_url)
+    if words[0] == "cp":
+        return _copy(*words[1:])
     _check_exists(words)
     return ""
 
@@ -412,6 +450,15 @@ def _check_exists(words: list[str]) -> None:
         assert all((PROJECT / path).exists() for path in words[1:]), words
     else:
         _parse(["demo" if words[0] == "bin/demo" else "down", *words[1:]])
+
+
+def _copy(pattern: str, folder: str) -> str:
+    """Copy files within the project, as the shell would."""
+    files = list(Path.cwd().glob(pattern))
+    assert files, pattern
+    for file in files:
+        shutil.copy(file, Path.cwd() / folder)
+    return ""
 
 
 def _run_lifecycle(words: list[str]) -> str:
