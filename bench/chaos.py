@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from bench import naive_designs, project
+from bench import naive_designs, project, stopping
 from bench.senders import Senders, for_ever
 from bench.statements import execute, rows
 
@@ -79,11 +79,10 @@ class Outcome:
         )
 
 
+@stopping.cleaning_up_when_told_to_end()
 def main() -> None:
     """Run ours and the others, print the table and the line for machines."""
     options = _options()
-    # Whoever ends this run means Postgres, the sandbox and the senders too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="lifecycle-chaos-") as folder:
         project.build(Path(folder) / "project")
         os.environ.update(_environment(Path(folder)))

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import goals, page, planning, project, sending
+from bench import goals, page, planning, project, sending, stopping
 from bench.measured import Timing, ratio
 from bench.profile import Spent
 from bench.sending import Sink
@@ -156,6 +156,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
 }
 
 
+@stopping.cleaning_up_when_told_to_end()
 def main() -> None:
     """Measure, print, and fail only if somebody got a message twice or not at all."""
     options = _options()
@@ -166,8 +167,8 @@ def main() -> None:
         _prepare(Path(folder))
         from lifecycle import embedded_postgres
 
-        embedded_postgres.ensure_running()
         try:
+            embedded_postgres.ensure_running()
             bench.run()
             facts = [busy, *page.facts(sending.ceilings())]
         finally:

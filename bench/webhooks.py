@@ -17,12 +17,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench import stopping
+
 PER_REQUEST = 500
 STORY = ("processed", "deferred", "delivered", "open", "click")
 TRUTH = {"delivered": ("delivered_at", 3), "open": ("opened_human_at", 4), "click": ("clicked_at", 5)}
 STARTED = 1_760_000_000
 
 
+@stopping.cleaning_up_when_told_to_end()
 def main() -> None:
     """Run the bench."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -6,7 +6,6 @@ that `--format csv` can be piped.
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -683,9 +682,9 @@ def _now() -> datetime:
 
 def _show(columns: list[str], rows: Iterable[Iterable[Any]], form: str) -> None:
     if form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        from lifecycle import csv_output
+
+        csv_output.write(sys.stdout, columns, rows)
     elif form == "json":
         _show_json(columns, rows)
     else:

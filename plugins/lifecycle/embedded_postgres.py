@@ -260,7 +260,12 @@ def _launch_on_free_port(server: _Server, attempts_left: int = 3) -> _Server:
 def _launch(server: _Server) -> None:
     log = _own_folder(server.data) / "postgres.log"
     options = ["start", "--wait", "--timeout=60", "--silent", f"--pgdata={server.data}"]
-    _run("pg_ctl", [*options, f"--log={log}", f"--options=-p {server.port}"], server.data)
+    try:
+        _run("pg_ctl", [*options, f"--log={log}", f"--options=-p {server.port}"], server.data)
+    except KeyboardInterrupt:
+        # What pg_ctl was waiting for goes on without it.
+        _end(server.data)
+        raise
 
 
 def _end(data: Path) -> None:

@@ -1,12 +1,14 @@
 """The promise of the outbox, counted where the messages arrive: whatever dies or stalls, nobody twice and nobody lost."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,19 +33,18 @@ def environment(**more: str) -> dict[str, str]:
 
 def run(*words: str) -> tuple[dict[str, int], str]:
     """What the last line says, and all that was printed."""
-    answer = subprocess.run(
-        [*COMMAND, *words],
-        cwd=PROJECT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    printed = answer.stdout + answer.stderr
-    last = LAST_LINE.fullmatch(answer.stdout.splitlines()[-1]) if answer.stdout else None
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*COMMAND, *words], cwd=PROJECT, env=environment(), **pipes) as process:
+        try:
+            out, err = process.communicate(timeout=900)
+        except subprocess.TimeoutExpired:
+            # Not killed: it takes its Postgres along.
+            process.terminate()
+            raise
+    printed = out + err
+    last = LAST_LINE.fullmatch(out.splitlines()[-1]) if out else None
     assert last, printed
-    assert answer.returncode == (1 if any(int(last[name]) for name in ("duplicates", "lost", "unsettled")) else 0)
+    assert process.returncode == (1 if any(int(last[name]) for name in ("duplicates", "lost", "unsettled")) else 0)
     return {name: int(value) for name, value in last.groupdict().items()}, printed
 
 
@@ -76,17 +77,56 @@ def test_an_sms_cannot_be_held():
     assert "--hold is for --channel email" in answer.stderr
 
 
-def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path: Path):
-    process = subprocess.Popen([*COMMAND, "--messages", "100"], cwd=PROJECT, env=environment(TMPDIR=str(tmp_path)))
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [("bench.chaos", signal.SIGTERM), ("bench", signal.SIGTERM), ("bench.webhooks", signal.SIGINT)],
+)
+def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path: Path, module: str, number: signal.Signals):
+    # As a shell starts background jobs: with Ctrl-C ignored.
+    with ignored(signal.SIGINT):
+        command = [sys.executable, "-m", module]
+        process = subprocess.Popen(command, cwd=PROJECT, env=environment(TMPDIR=str(tmp_path)))
     try:
-        wait_until(lambda: list(tmp_path.glob("*/senders.log")), timeout=60)
-        assert len(started_below(tmp_path)) > 1
+        wait_until(lambda: postgres_of(tmp_path), timeout=60)
+        if module == "bench.chaos":
+            wait_until(lambda: list(tmp_path.glob("*/senders.log")), timeout=60)
+        postgres = postgres_of(tmp_path)
     finally:
-        process.terminate()
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        process.send_signal(number)
+    # Python itself calls it the end by Ctrl-C, whatever main returns, when it was met while it made a class.
+    assert process.wait(timeout=60) in (128 + number, -signal.SIGINT)
     assert list(tmp_path.iterdir()) == []
+    assert postgres
+    wait_until(lambda: not is_running(postgres), timeout=10)
     # What forks the senders ends by itself, when nobody is left to ask it for one.
     wait_until(lambda: not started_below(tmp_path), timeout=10)
+
+
+def postgres_of(folder: Path) -> Path | None:
+    """The process of the Postgres that a run below a folder started."""
+    for memory in folder.rglob("postgres.json"):
+        pid_file = memory.parent / json.loads(memory.read_text())["data"] / "postmaster.pid"
+        lines = pid_file.read_text().splitlines() if pid_file.exists() else []
+        if lines:
+            return Path("/proc", lines[0])
+    return None
+
+
+def is_running(process: Path) -> bool:
+    """Whether a process does anything; one that nobody has buried yet does not."""
+    try:
+        return bool((process / "cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@contextmanager
+def ignored(number: signal.Signals) -> Iterator[None]:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def wait_until(is_so: Callable[[], object], timeout: float) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import random
+import statistics
 import string
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from psycopg.errors import InsufficientPrivilege
-from sqlalchemy.engine import make_url
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, make_url
 from starlette.testclient import TestClient
 from tests.lifecycle.receiver.providers import Twilio
 from tests.lifecycle.sent_messages import SentMessages
@@ -164,6 +167,39 @@ def test_t6_an_address_that_guesses_has_to_wait(person: TestClient, letter: Lett
     elsewhere = TestClient(person.app, client=("203.0.113.9", 1))
     assert elsewhere.get("/l/another").status_code == 404
     assert elsewhere.get(f"/u/{letter.token}").status_code == 200
+
+
+@pytest.mark.usefixtures("patient")
+def test_t6_every_wrong_code_takes_the_same_work_and_time(person: TestClient, letter: Letter) -> None:
+    """Neither how much of a code is right nor whether it is one of the other kind can be told from the answer."""
+    right = letter.keep("shop", "https://shop.example/")
+    wrong = {
+        "nothing right": "z" * len(right),
+        "all but one letter": right[:-1] + ("a" if right[-1] != "a" else "b"),
+        "of the other kind": letter.token,
+    }
+    said: dict[str, list[str]] = {name: [] for name in wrong}
+    took: dict[str, list[float]] = {name: [] for name in wrong}
+    asked: list[str] = []
+
+    def listen(*call: Any) -> None:
+        asked.append(call[2])
+
+    event.listen(Engine, "before_cursor_execute", listen)
+    for _ in range(60):
+        # One after the other, so that a slow moment of the machine is a slow moment for all.
+        for name, code in wrong.items():
+            asked.clear()
+            started = time.perf_counter()
+            assert person.get(f"/l/{code}").status_code == 404
+            took[name].append(time.perf_counter() - started)
+            said[name] = list(asked)
+    event.remove(Engine, "before_cursor_execute", listen)
+    assert said["nothing right"]
+    assert said["nothing right"] == said["all but one letter"] == said["of the other kind"]
+    medians = [statistics.median(times) for times in took.values()]
+    noise = max(statistics.quantiles(times, n=20)[-1] - min(times) for times in took.values())
+    assert max(medians) - min(medians) < noise
 
 
 # --- unsubscribing and preferences ----------------------------------------------------------------------------------------
