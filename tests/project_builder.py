@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.conftest import PROJECT
 
 # What a project shares with the real one; the rest is copied or made by the test.
-_SHARED = ("include/sql/engine", "include/sql/schema", "include/sql/contract")
+_SHARED = ("include/sql/engine", "include/sql/schema", "include/sql/contract", "include/sql/loyalty")
 
 _DAG = '''"""# {title}
 

@@ -285,7 +285,7 @@ def _shows_a_view(block: Block) -> bool:
 def test_sql_in_the_docs_keeps_the_segment_contract(block: Block, tmp_path: Path, database_url: str) -> None:
     file = tmp_path / "shown.sql"
     file.write_text(block.text, encoding="utf-8")
-    kind = "goal" if "converted_at" in block.text else "audience"
+    kind = "goal" if "converted_at" in block.text else "earning" if " as points" in block.text else "audience"
     with database.transaction() as connection:
         AnalystSql(file, kind).checked_columns(connection)
 
@@ -331,6 +331,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     """A throw-away project with the ladder, and with the files that the page of the test shows."""
     page: Path = request.getfixturevalue("page")
     builder = ProjectBuilder(tmp_path, with_reactivation=True)
+    shutil.copy(PROJECT / "dags" / "loyalty_points.py", tmp_path / "dags")
     for block in _blocks(page):
         if block.path:
             builder.write(block.path, block.text)
@@ -476,9 +477,12 @@ def _parse(words: list[str]) -> tuple[str, ...]:
     command: click.Command = cli.cli
     path: list[str] = []
     while isinstance(command, click.Group):
-        command = command.commands[words[len(path)]]
-        path.append(words[len(path)])
-    command.make_context(path[-1], words[len(path) :], resilient_parsing=False)
+        name, found, words = command.resolve_command(click.Context(command), words)
+        assert name, words
+        assert found, words
+        path.append(name)
+        command = found
+    command.make_context(path[-1], words, resilient_parsing=False)
     return tuple(path)
 
 

@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from lifecycle.airflow_tasks import (
         DAG_DEFAULTS,
         JOURNEY_DEFAULTS,
+        add_accrual_tasks,
         add_deferred_sending,
         add_journey_health,
         add_tasks,
         daily,
     )
     from lifecycle.journey import Email, Goal, Journey, Sms, Step, Suppress, Voucher
+    from lifecycle.programme import Programme, Reward
 
 _HOMES = {
     "DAG_DEFAULTS": "airflow_tasks",
     "JOURNEY_DEFAULTS": "airflow_tasks",
+    "add_accrual_tasks": "airflow_tasks",
     "add_deferred_sending": "airflow_tasks",
     "add_journey_health": "airflow_tasks",
     "add_tasks": "airflow_tasks",
@@ -34,6 +37,8 @@ _HOMES = {
     "Step": "journey",
     "Suppress": "journey",
     "Voucher": "journey",
+    "Programme": "programme",
+    "Reward": "programme",
 }
 
 __all__ = [
@@ -42,10 +47,13 @@ __all__ = [
     "Email",
     "Goal",
     "Journey",
+    "Programme",
+    "Reward",
     "Sms",
     "Step",
     "Suppress",
     "Voucher",
+    "add_accrual_tasks",
     "add_deferred_sending",
     "add_journey_health",
     "add_tasks",

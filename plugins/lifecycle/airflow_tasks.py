@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, BaseHook, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, TaskAwaitingInput, TaskDeferred
 
-from lifecycle import approvals, as_of, deferred, health, runs, schedules, segments, senders, settings, stages
+from lifecycle import approvals, as_of, deferred, health, loyalty, runs, schedules, segments, senders, settings, stages
 from lifecycle.approvals import Held
 from lifecycle.channels import EmailChannel, SmsChannel
 from lifecycle.channels.accounts import SENDGRID_HOST, TWILIO_HOST, SendGridAccount, TwilioAccount, refuse_sandbox
 from lifecycle.errors import LifecycleError, TryAgainError
 from lifecycle.journey import Journey, Step, unknown_name
+from lifecycle.programme import Programme
 from lifecycle.runs import RunContext
 from lifecycle.sources import SourceHeldError
 
@@ -34,6 +35,10 @@ MOST_SHARDS = 8
 
 # How often a journey looks whether a source that was late has come.
 LOOK_AGAIN_EVERY = timedelta(minutes=5)
+
+# Facts that arrive so late are still accrued by the daily run.
+LATE_FACTS = timedelta(days=8)
+_ONE_DAY = timedelta(days=1)
 
 DAG_DEFAULTS: dict[str, Any] = {
     # Unpausing never mass-mails; missed days are repaired with a backfill (architecture §5).
@@ -98,20 +103,26 @@ def run_context(journey: Journey, context: Any) -> RunContext:
     """
     zone = journey.zone
     dag_run = context["dag_run"]
-    # Airflow takes any key, and a mistyped day would quietly be today.
-    known = list(context["dag"].params)
-    for name in dag_run.conf or {}:
-        if name not in known:
-            raise unknown_name("Dag param", name, known)
     params = context.get("params") or {}
-    chosen = params.get("as_of")
-    day = as_of.parse_day(chosen) if chosen else as_of.run_day(dag_run.logical_date or dag_run.run_after, zone)
+    day = _day_of(context, zone)
     # The run type, never the run id: a reprocessed scheduled run keeps its id (airflow page, §3).
     run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
     # The clock and not `run_after`: a run that is cleared a week later is a week late.
     now = datetime.now(timezone.utc)
     as_if_today = bool(params.get("as_if_today"))
     return runs.executed_now(journey, day, zone, now=now, run_type=run_type, as_if_today=as_if_today)
+
+
+def _day_of(context: Any, zone: str) -> date:
+    """The local day a task answers for."""
+    dag_run = context["dag_run"]
+    # Airflow takes any key, and a mistyped day would quietly be today.
+    known = list(context["dag"].params)
+    for name in dag_run.conf or {}:
+        if name not in known:
+            raise unknown_name("Dag param", name, known)
+    chosen = (context.get("params") or {}).get("as_of")
+    return as_of.parse_day(chosen) if chosen else as_of.run_day(dag_run.logical_date or dag_run.run_after, zone)
 
 
 class CheckSources(BaseOperator):
@@ -277,6 +288,31 @@ def add_journey_health() -> None:
         return in_task(lambda: {"journeys": health.require(datetime.now(timezone.utc))})
 
     journey_health()
+
+
+def add_accrual_tasks(programme: Programme) -> None:
+    """Make the tasks of a loyalty programme in the Dag around the call: `accrue -> check_ledger`.
+
+    The run of a day accrues the day before it, and what of the week before that arrived late; never what was before the
+    Dag's start date.
+    """
+
+    @task
+    def accrue(**context: Any) -> dict[str, int]:
+        day = _day_of(context, programme.zone)
+        # A fact of the day before the first run counts; what was before the programme does not.
+        start = as_of.run_day(context["dag"].start_date, programme.zone) - _ONE_DAY
+        first, last = max(start, day - LATE_FACTS), day - _ONE_DAY
+        # A day from before the programme began is run on purpose.
+        return in_task(lambda: {"facts": loyalty.accrue(programme, min(first, last), last)})
+
+    @task
+    def check_ledger() -> dict[str, int]:
+        return in_task(lambda: {"differences": loyalty.require_agreement(programme)})
+
+    accrued: Any = accrue()
+    programme.schedule(*schedule_of(accrued.operator.dag))
+    chain(accrued, check_ledger())
 
 
 def _step_tasks(journey: Journey, step: Step, converted: Any) -> tuple[TaskGroup, Any, Any]:

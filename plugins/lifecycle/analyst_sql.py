@@ -1,4 +1,4 @@
-"""SQL files that analysts write: segments, goals and ends. Checked before they run, and run as the read-only role.
+"""SQL files that analysts write: segments, goals, ends and earning rules. Checked before they run, and run as the read-only role.
 
 The contract (architecture §4): one SELECT over `shop.*` and `as_of()`, the required columns by name, never the clock.
 """
@@ -24,6 +24,7 @@ REQUIRED_COLUMNS = {
     "audience": ("customer_id", "anchor"),
     "goal": ("customer_id", "anchor", "converted_at"),
     "end": ("customer_id", "anchor"),
+    "earning": ("fact", "customer_id", "occurred_at", "points"),
 }
 
 CLOCK = {
@@ -38,7 +39,7 @@ _STRINGS = {"STRING", "BYTE_STRING", "HEREDOC_STRING", "NATIONAL_STRING", "UNICO
 
 @dataclass(frozen=True)
 class AnalystSql:
-    """One file of an analyst. `kind` is audience, goal or end and decides which columns it must return.
+    """One file of an analyst. `kind` is audience, goal, end or earning and decides which columns it must return.
 
     `content` holds its bytes when they are not what lies at `path`: those of another revision.
     """
@@ -99,17 +100,22 @@ class AnalystSql:
         """The rows, in chunks through a server-side cursor, so that memory stays flat whatever the size.
 
         Shapes: audience (customer_id, anchor, variables as dict), goal (customer_id, anchor, converted_at),
-        end (customer_id, anchor). The reader's role and timeout hold while Postgres works on the file: for opening the
+        end (customer_id, anchor), earning (fact, customer_id, occurred_at, points). The reader's role and timeout hold while Postgres works on the file: for opening the
         cursor and for each chunk, so the caller may write between chunks.
 
         Raises:
             LifecycleError: Postgres gave up, or a row lacks a required value.
         """
+        for chunk in self.chunks(connection):
+            yield from chunk
+
+    def chunks(self, connection: Connection) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows as `stream` gives them, some thousands at a time; between two chunks the caller may write."""
         wrapped, offset = self._wrapped(self.kind)
         with database.as_reader(connection):
             self._execute(connection, f"declare analyst_rows no scroll cursor for {wrapped}", offset, skipped=True)
         while chunk := self._next_chunk(connection):
-            yield from chunk
+            yield chunk
         database.run(connection, "engine/segments/close.sql")
 
     def _next_chunk(self, connection: Connection) -> list[tuple[Any, ...]]:
@@ -138,7 +144,7 @@ class AnalystSql:
 
         Raises:
             LifecycleError: Postgres expects a higher cost than `most_cost`, in its own units, or gives up; a row lacks
-                its customer or anchor; or one pair of them comes twice.
+                its customer or anchor, or one pair of them comes twice; for an earning rule, its fact.
         """
         with database.as_reader(connection):
             ((plan,),) = self._execute(connection, *self._wrapped("explain")).fetchall()
@@ -146,6 +152,20 @@ class AnalystSql:
         if cost > most_cost:
             hint = "Look only at the days that matter, and use `not exists` instead of max() over everything"
             raise self.wrong(f"Postgres expects a cost of {cost:,}, and the ceiling is {most_cost:,}", hint)
+        return self._prove_facts(connection) if self.kind == "earning" else self._prove_people(connection)
+
+    def _prove_facts(self, connection: Connection) -> int:
+        with database.as_reader(connection):
+            ((rows, incomplete, repeated),) = self._execute(connection, *self._wrapped("prove_earning")).fetchall()
+        if incomplete:
+            what = f"{incomplete} of {rows} rows lack fact, customer_id, occurred_at or points"
+            raise self.wrong(what, "Leave such rows out in the where clause")
+        if repeated:
+            hint = "Return each fact once: group, or select distinct on (fact)"
+            raise self.wrong(f"{repeated} of {rows} rows repeat a fact", hint)
+        return rows
+
+    def _prove_people(self, connection: Connection) -> int:
         with database.as_reader(connection):
             ((rows, nameless, unanchored, repeated),) = self._execute(connection, *self._wrapped("prove")).fetchall()
         for count, name in ((nameless, "customer_id"), (unanchored, "anchor")):

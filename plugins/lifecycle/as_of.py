@@ -34,6 +34,11 @@ def midnight(day: date, zone: str) -> datetime:
     return local.astimezone(timezone.utc).astimezone(zone_named(zone))
 
 
+def end_of(day: date, zone: str) -> datetime:
+    """The first instant after a local day."""
+    return midnight(day + timedelta(days=1), zone)
+
+
 def run_day(instant: datetime, zone: str) -> date:
     """The local day an instant belongs to."""
     return instant.astimezone(zone_named(zone)).date()

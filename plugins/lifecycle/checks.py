@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from lifecycle import as_of, database, exactness, journeys, settings, source_checks, stages
+from lifecycle import as_of, database, exactness, journeys, loyalty, programmes, settings, source_checks, stages
 from lifecycle.errors import LifecycleError, TryAgainError, shown_path
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Report(NamedTuple):
 
 
 def report(journey_name: str | None = None) -> Report:
-    """Check one journey, or the whole repository: the sources and every journey. Labels are given when nothing is wrong.
+    """Check one journey, or the whole repository: sources, journeys and earning rules. Labels are given when nothing is wrong.
 
     Raises:
         LifecycleError: the files cannot be checked, because Postgres is away or was never migrated.
@@ -82,7 +82,24 @@ def problems(journey_name: str | None = None) -> list[LifecycleError]:
             found.append(error)
             continue
         found += _problems_of_files(declared)
+    return found if journey_name else [*found, *_problems_of_programmes()]
+
+
+def _problems_of_programmes() -> list[LifecycleError]:
+    found: list[LifecycleError] = []
+    for name in programmes.names():
+        try:
+            programme = programmes.load(name)
+        except LifecycleError as error:
+            found.append(error)
+            continue
+        found += _failures(partial(_prove_rule, rule, programme.zone) for rule in loyalty.rules_of(programme))
     return found
+
+
+def _prove_rule(rule: AnalystSql, zone: str, connection: Connection) -> None:
+    rule.checked_columns(connection)
+    _prove(rule, zone, connection)
 
 
 def _problems_of_files(declared: journeys.Declared) -> list[LifecycleError]:

@@ -352,14 +352,29 @@ def _list_files(paths: list[Path]) -> None:
     multiple=True,
     help="Send an unusual audience of exactly so many people.",
 )
-def run_command(journey: str, day: date | None, today: date | None, approved: tuple[str, ...]) -> None:
+@click.option("--from", "first", type=Day(), help="Of a loyalty programme: the first day whose facts are accrued.")
+@click.option("--to", "last", type=Day(), help="Of a loyalty programme: the last day whose facts are accrued.")
+def run_command(
+    journey: str,
+    day: date | None,
+    today: date | None,
+    approved: tuple[str, ...],
+    first: date | None,
+    last: date | None,
+) -> None:
     """Run one day without Airflow: the same stages as its tasks, that day played as if it were today.
 
     To try a journey out on any day; with --today also what happens to a day that is repaired late. To repair a day that
     Airflow missed, use `lifecycle backfill`.
     """
-    from lifecycle import approvals, deferred, journeys, settings, stages
+    from lifecycle import approvals, deferred, journeys, programmes, settings, stages
 
+    if journey in programmes.names():
+        _accrue(journey, day, first, last)
+        return
+    if first or last:
+        hint = f"Run one day with --as-of, or missed ones with: lifecycle backfill {journey}"
+        raise LifecycleError(f"--from and --to are for loyalty programmes, and {journey} is none", hint=hint)
     declared = journeys.load(journey)
     counts_approved = approvals.parse(declared.journey, approved)
     clock = _today(declared.zone)
@@ -377,6 +392,21 @@ def run_command(journey: str, day: date | None, today: date | None, approved: tu
         for outcome, people in sorted(counts.items()):
             click.echo(f"{context.run_day} {step_name}: {people} {outcome}")
     click.echo(f"{context.run_day} converted: {done['converted']}, ended without a reaction: {done['suppressed']}")
+
+
+def _accrue(name: str, day: date | None, first: date | None, last: date | None) -> None:
+    """Accrue the facts of some days: those from `first` to `last`, or of the day before a run day."""
+    from datetime import timedelta
+
+    from lifecycle import loyalty, programmes
+
+    programme = programmes.load(name)
+    if (first is None) != (last is None) or (first and day):
+        raise LifecycleError("The days to accrue are not clear", hint="Give --from and --to, or --as-of alone")
+    before = (day or _today(programme.zone)) - timedelta(days=1)
+    first, last = first or before, last or before
+    facts = loyalty.accrue(programme, first, last)
+    click.echo(f"{first} to {last}: {facts} facts accrued")
 
 
 @cli.command()
@@ -620,6 +650,108 @@ def resume(scope: str) -> None:
     click.echo(f"{scope} is open; what is queued leaves with the journey's next run")
     if still:
         click.echo(f"still paused: {', '.join(still)}")
+
+
+# --- loyalty ----------------------------------------------------------------------------------------------------------
+
+
+class CustomerFirst(click.Group):
+    """A group whose first word is one of its commands, or else the customer that its `show` is about."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command; whatever is none is a customer."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
+
+
+@cli.group(cls=CustomerFirst, subcommand_metavar="CUSTOMER | COMMAND [ARGS]...")
+def points() -> None:
+    """The points of a customer: balance and entries; or one of the commands below."""
+
+
+@points.command("show")
+@click.argument("customer_id", metavar="CUSTOMER")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def points_show(customer_id: str, form: str) -> None:
+    """Show a customer's balance and everything that happened to their points, oldest first."""
+    from lifecycle import database, loyalty
+
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        lines = loyalty.statement(connection, customer_id)
+    balance = lines[-1].balance if lines else 0
+    if form == "json":
+        entries = [line._asdict() for line in lines]
+        click.echo(json.dumps({"customer_id": customer_id, "balance": balance, "entries": entries}, default=str))
+        return
+    _show(list(loyalty.StatementLine._fields), lines, form)
+    click.echo(f"{customer_id} has {balance} points", err=True)
+
+
+@points.command("totals")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def points_totals(form: str) -> None:
+    """Show what the whole programme gave and took back."""
+    from lifecycle import database, loyalty
+
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        found = loyalty.totals(connection)
+    if form == "json":
+        click.echo(json.dumps(found._asdict()))
+        return
+    _show(list(found._fields), [found], form)
+
+
+@points.command("rebuild")
+@click.option("--check", "only_check", is_flag=True, help="Only say what differs; exit 1 when something does.")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def points_rebuild(only_check: bool, form: str) -> None:
+    """Recompute the ledger from the facts of the days that were accrued, and correct what differs by further entries."""
+    from lifecycle import loyalty, programmes
+
+    found = loyalty.differences(programmes.only(), repair=not only_check)
+    if found or form != "table":
+        _show(list(loyalty.Difference._fields), found, form)
+    said = f"{len(found)} facts {'differ' if only_check else 'corrected'}" if found else "ledger and facts agree"
+    click.echo(said, err=True)
+    if found and only_check:
+        sys.exit(1)
+
+
+@points.command("redeem")
+@click.argument("customer_id", metavar="CUSTOMER")
+@click.argument("reward")
+@click.option("--key", required=True, help="Names this redemption; repeating it gives the same answer.")
+def points_redeem(customer_id: str, reward: str, key: str) -> None:
+    """Buy a reward with a customer's points."""
+    from lifecycle import database, loyalty, programmes
+
+    programme = programmes.only()
+    bought = programme.reward(reward)
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        voucher = loyalty.redeem(connection, programme, reward, customer_id, key, _now())
+        lines = loyalty.statement(connection, customer_id)
+    click.echo(f"{bought.name} for {bought.points} points{f': {voucher.code}' if voucher else ''}")
+    click.echo(f"{customer_id} has {lines[-1].balance} points", err=True)
+
+
+@points.command("adjust", context_settings={"ignore_unknown_options": True})
+@click.argument("customer_id", metavar="CUSTOMER")
+@click.argument("given", metavar="POINTS", type=int)
+@click.option("--key", required=True, help="Names this adjustment; repeating it changes nothing.")
+@click.option("--why", required=True, help="Kept with it, with your name.")
+def points_adjust(customer_id: str, given: int, key: str, why: str) -> None:
+    """Give points by hand, or take them with a negative number."""
+    import getpass
+
+    from lifecycle import database, loyalty
+
+    who = getpass.getuser()
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        posted = loyalty.adjust(connection, customer_id, given, key=key, who=who, why=why, at=_now())
+    click.echo("it is in the ledger already" if posted.is_replay else f"{posted.points} points adjusted")
 
 
 # --- servers ----------------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ _MOST_MEDIA = 10
 _MOST_PARTS = 10
 _LONGEST_VALID = timedelta(hours=10)
 _DAY = timedelta(days=1)
+_DECLARING = {Path(__file__), Path(__file__).with_name("programme.py")}
 _FRESH_WITHIN = timedelta(hours=48)
 _LONGEST_LATE = timedelta(days=366)
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -258,7 +259,7 @@ class Journey:
 
     def __post_init__(self) -> None:
         """Check everything that can be known without a database."""
-        file, line = _place_of_declaration()
+        file, line = place_of_declaration()
         object.__setattr__(self, "file", file)
         object.__setattr__(self, "line", line)
         self._check_names()
@@ -437,13 +438,13 @@ def settings_relative(path: Path) -> str:
 
 
 def _declared_wrong(what: str, hint: str) -> LifecycleError:
-    file, line = _place_of_declaration()
+    file, line = place_of_declaration()
     return LifecycleError(f"{what} makes no sense", hint=hint, file=file, line=line)
 
 
-def _place_of_declaration() -> tuple[Path, int]:
-    """File and line of the Dag file that is being read: the nearest caller outside this module."""
+def place_of_declaration() -> tuple[Path, int]:
+    """File and line of the Dag file that is being read: the nearest caller outside the modules that declare things."""
     frame = sys._getframe(1)
-    while frame.f_back and frame.f_code.co_filename in (__file__, "<string>"):
+    while frame.f_back and (frame.f_code.co_filename == "<string>" or Path(frame.f_code.co_filename) in _DECLARING):
         frame = frame.f_back
     return Path(frame.f_code.co_filename), frame.f_lineno

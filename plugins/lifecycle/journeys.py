@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
-import runpy
 from dataclasses import dataclass
 from pathlib import Path
 
-from lifecycle import declarations, settings
+from lifecycle import dag_files, declarations, settings
 from lifecycle.errors import LifecycleError
 from lifecycle.journey import Journey, Step, unknown_name
 
@@ -23,8 +20,7 @@ class Declared:
 
 def names() -> list[str]:
     """The Dag files that declare a journey, which is named like its file; one that never says `Journey` declares none."""
-    files = (path for path in settings.dags_folder().glob("*.py") if not path.name.startswith("_"))
-    return sorted(path.stem for path in files if re.search(r"\bJourney\b", path.read_text(encoding="utf-8")))
+    return dag_files.names_with("Journey")
 
 
 def load(name: str) -> Declared:
@@ -63,41 +59,8 @@ def load_step(path: str) -> tuple[Declared, Step]:
 
 def load_file(path: Path) -> Declared:
     """The journey a Dag file declares; the file is executed as Airflow would."""
-    _keep_airflow_at_home()
-    try:
-        namespace = runpy.run_path(str(path))
-    except LifecycleError:
-        raise
-    except SyntaxError as error:
-        raise LifecycleError(f"Not valid Python: {error.msg}", hint="Mend it", file=path, line=error.lineno) from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a Dag file raises becomes its one line
-        raise _failed_while_loading(path, error) from None
-    journey = _only([value for value in namespace.values() if isinstance(value, Journey)], path)
+    journey = dag_files.declared(path, Journey, "Journey")
     if not journey.zone:
         hint = "Write: with DAG(journey.name, schedule=daily(...)): add_tasks(journey)"
         raise LifecycleError("The journey has no tasks in a Dag", hint=hint, file=path, line=journey.line)
     return Declared(journey, journey.zone)
-
-
-def _only(found: list[Journey], path: Path) -> Journey:
-    if len(found) != 1:
-        hint = "Declare exactly one: journey = Journey(...)"
-        raise LifecycleError(f"The file declares {len(found)} journeys", hint=hint, file=path)
-    return found[0]
-
-
-def _failed_while_loading(path: Path, error: BaseException) -> LifecycleError:
-    """The Dag file's own line in the traceback, which is where a person has to look."""
-    line, step = None, error.__traceback__
-    while step:
-        if step.tb_frame.f_code.co_filename == str(path):
-            line = step.tb_lineno
-        step = step.tb_next
-    what = f"{type(error).__name__}: {error}".splitlines()[0]
-    return LifecycleError(what, hint="Mend the declaration", file=path, line=line)
-
-
-def _keep_airflow_at_home() -> None:
-    """Importing Airflow writes a folder; it belongs under our home, not under the user's."""
-    os.environ.setdefault("AIRFLOW_HOME", str(settings.home() / "airflow"))
-    os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")

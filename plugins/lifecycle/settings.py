@@ -44,6 +44,10 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_SEGMENT_COST": "Highest cost Postgres may expect of a segment, in its own units. Default: 10000000.",
     "LIFECYCLE_APPROVAL_HOURS": "How long an unusual audience waits for a person; then it is not sent. Default: 12.",
     "LIFECYCLE_SOURCE_WAIT_HOURS": "How long a run waits in Airflow for a source that is late before it fails. Default: 4.",
+    "LIFECYCLE_POINTS_PER_UNIT": "Points for one unit of money, such as 10 or 1.5. Default: 10.",
+    "LIFECYCLE_POINTS_ROUNDING": "How points of an order or refund are rounded: down, nearest or up. Default: down.",
+    "LIFECYCLE_POINTS_REFUNDS": "A refund takes all its points (allow_debt), or no more than there are (clamp). Default: allow_debt.",
+    "LIFECYCLE_POINTS_EXPIRE_DAYS": "So many whole days after they were earned points expire; 0 is never. Default: 0.",
     "LIFECYCLE_SMS_PER_SECOND": "Most SMS a second from the sender number: 1 long code, 3 toll-free. Default: no limit.",
     "LIFECYCLE_SMS_PART_CENTS": "Price of one SMS part in cents, for previews. Default: 5.",
     "LIFECYCLE_MMS_CENTS": "Price of one MMS, whatever its length, in cents, for previews. Default: 10.",
@@ -272,6 +276,36 @@ def approval_hours() -> int:
 def source_wait_hours() -> int:
     """How long a run waits for a source that is late; 0 fails at once, and a day is the most."""
     return _whole_number("LIFECYCLE_SOURCE_WAIT_HOURS", _read("LIFECYCLE_SOURCE_WAIT_HOURS", "4"), 24)
+
+
+def points_per_unit() -> str:
+    """What one unit of money is worth in points, as a decimal number."""
+    text = _read("LIFECYCLE_POINTS_PER_UNIT", "10")
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,4})?", text):
+        raise LifecycleError(f"LIFECYCLE_POINTS_PER_UNIT is {text!r}", hint="Give a number such as 10 or 1.5")
+    return text
+
+
+def points_rounding() -> str:
+    """How the points of one fact are rounded."""
+    return _one_of("LIFECYCLE_POINTS_ROUNDING", _read("LIFECYCLE_POINTS_ROUNDING", "down"), "down", "nearest", "up")
+
+
+def points_refunds() -> str:
+    """What a refund does to somebody who used the points already."""
+    return _one_of("LIFECYCLE_POINTS_REFUNDS", _read("LIFECYCLE_POINTS_REFUNDS", "allow_debt"), "allow_debt", "clamp")
+
+
+def points_expire_days() -> int:
+    """After how many whole days points expire; 0 is never."""
+    return _whole_number("LIFECYCLE_POINTS_EXPIRE_DAYS", _read("LIFECYCLE_POINTS_EXPIRE_DAYS", "0"), 3660)
+
+
+def _one_of(name: str, text: str, *known: str) -> str:
+    """A setting that is one of some words."""
+    if text not in known:
+        raise LifecycleError(f"{name} is {text!r}", hint=f"Give one of: {', '.join(known)}")
+    return text
 
 
 def _whole_number(name: str, text: str, most: int) -> int:

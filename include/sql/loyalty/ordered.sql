@@ -1,0 +1,7 @@
+-- Money spent: 10 points per currency unit, rounded down per order (L-01, L-05).
+select
+    orders.customer_id,
+    orders.order_id as fact,
+    orders.ordered_at as occurred_at,
+    points_for(orders.total_cents) as points
+from shop.orders as orders
