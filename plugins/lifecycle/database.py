@@ -234,6 +234,9 @@ def sql_error(path: str, text: str, error: Any) -> LifecycleError:
     line = text[: int(position)].count("\n") + 1 if position else None
     message = error.diag.message_primary or str(error)
     hint = error.diag.message_hint or "Mend the statement and try again"
+    if path.startswith("contract/"):
+        # The views of the contract are ours: what they miss, a file of the company does not give.
+        hint = "A file in include/sql/sources does not give it: lifecycle check says which"
     return LifecycleError(f"Postgres says: {message}", file=settings.sql_folder() / path, line=line, hint=hint)
 
 

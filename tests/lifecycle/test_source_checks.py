@@ -244,6 +244,17 @@ def test_a_view_that_was_dropped_is_named(company: Company) -> None:
     ]
 
 
+def test_the_installation_of_a_mapping_that_lacks_a_column_says_where_to_look(company: Company) -> None:
+    change(company.project, "orders", "    orders.currency,\n", "")
+    refused = CliRunner().invoke(cli.cli, ["db", "migrate"])
+    assert str(refused.exception) == (
+        "include/sql/contract/12_orders.sql:8: Postgres says: column orders.currency does not exist. A file in "
+        "include/sql/sources does not give it: lifecycle check says which."
+    )
+    change(company.project, "orders", "    orders.cancelled_at,\n", "    orders.currency,\n    orders.cancelled_at,\n")
+    assert problems() == [], "the views of before stayed"
+
+
 # What the rows say
 
 ROWS = [
@@ -285,8 +296,7 @@ ROWS = [
         "orders",
         "    orders.order_id,\n",
         "    orders.order_id || ' ' as order_id,\n",
-        f"{SOURCES}/orders.sql:5:31: 3 of 3 rows have a order_id that is not text without spaces around it, at most 200 "
-        "characters. Bring it into that form.",
+        f"{SOURCES}/orders.sql:5:31: 3 of 3 rows have a order_id that is not text without spaces around it. Bring it into that form.",
     ),
     (
         "orders",
@@ -398,8 +408,8 @@ def many_orders(company: Company) -> Company:
 
 def test_of_a_large_source_the_newest_rows_are_examined_and_it_is_said(many_orders: Company) -> None:
     (problem,) = many_orders.problems()
-    assert ": 10 of 20,000 rows have a currency" in problem
-    assert many_orders.examined("orders") == "the newest 20,000 of about 60,003 rows"
+    assert ": 10 of 10,000 rows have a currency" in problem
+    assert many_orders.examined("orders") == "the newest 10,000 of about 60,003 rows"
 
 
 def test_where_the_newest_rows_cost_too_much_the_first_are_examined(
@@ -407,7 +417,7 @@ def test_where_the_newest_rows_cost_too_much_the_first_are_examined(
 ) -> None:
     monkeypatch.setattr(source_checks, "MOST_COST", 10)
     assert many_orders.problems() == []
-    assert many_orders.examined("orders") == "the first 20,000 of about 60,003 rows"
+    assert many_orders.examined("orders") == "the first 10,000 of about 60,003 rows"
 
 
 def test_a_question_that_takes_too_long_is_listed_and_left_open(
@@ -417,10 +427,22 @@ def test_a_question_that_takes_too_long_is_listed_and_left_open(
     company.change("orders", "from imported.orders as orders", "from imported.orders as orders, pg_sleep(5)")
     assert company.problems() == []
     assert company.warnings() == [
-        f"{SOURCES}/orders.sql: It is not proven: Postgres needs more than 100ms for 20,000 rows. Give your tables the "
+        f"{SOURCES}/orders.sql: It is not proven: Postgres needs more than 100ms for 10,000 rows. Give your tables the "
         "indexes that docs/how-to/map-your-tables.md names."
     ]
     assert company.examined("orders") == ""
+
+
+def test_references_that_take_too_long_leave_the_rest_proven(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_checks, "TIMEOUT", "100ms")
+    company.change(
+        "customers", "from imported.customers as customers", "from imported.customers as customers, pg_sleep(5)"
+    )
+    assert [warning.partition(":")[2].partition(":")[0] for warning in company.warnings()] == [
+        " It is not proven",
+        " Its references are not proven",
+    ]
+    assert company.examined("orders") == "all 3 rows"
 
 
 def test_the_proof_writes_nothing(company: Company) -> None:

@@ -7,32 +7,30 @@ select
     cast(orders.order_id as text) as order_id,
     cast(btrim(orders.customer_id) as text) as customer_id,
     (orders.order_date + time '23:59:59') at time zone 'Europe/London' as ordered_at,
-    lines.total_cents,
+    -- Rounded once, at the end; `real` becomes the decimal that was typed before anything is multiplied.
+    coalesce(
+        (
+            select
+                cast(
+                    round(
+                        sum(
+                            cast(details.unit_price as numeric)
+                            * details.quantity
+                            * (1 - cast(details.discount as numeric))
+                        )
+                        * 100
+                    ) as bigint
+                )
+            from northwind.order_details as details
+            where details.order_id = orders.order_id
+        ),
+        0
+    ) as total_cents,
     'USD' as currency,
     cast(null as timestamptz) as cancelled_at,
     (orders.shipped_date + time '23:59:59') at time zone 'Europe/London' as shipped_at,
     cast(null as timestamptz) as delivered_at
 from northwind.orders as orders
-cross join
-    lateral (
-        -- Rounded once, at the end; `real` becomes the decimal that was typed before anything is multiplied.
-        select
-            cast(
-                round(
-                    coalesce(
-                        sum(
-                            cast(details.unit_price as numeric)
-                            * details.quantity
-                            * (1 - cast(details.discount as numeric))
-                        ),
-                        0
-                    )
-                    * 100
-                ) as bigint
-            ) as total_cents
-        from northwind.order_details as details
-        where details.order_id = orders.order_id
-    ) as lines
 where
     orders.order_date is not null
     and orders.customer_id is not null

@@ -2,10 +2,13 @@
 -- of range. A pattern is asked of the value as JSON writes it. Counts only: no value leaves the database.
 with facts as materialized (
 
-    select to_jsonb(mapped) as fact
-    from pg_temp.mapped as mapped
-    order by :newest desc
-    limit :sample
+    select to_jsonb(sampled) as fact
+    from (
+        select mapped.*
+        from pg_temp.mapped as mapped
+        order by :newest desc
+        limit :sample
+    ) as sampled
 
 )
 
@@ -13,17 +16,16 @@ select
     rules.number,
     count(*) filter (
         where case
-            when facts.fact ->> rules.name is null then rules.is_required
-            when rules.pattern is not null then facts.fact ->> rules.name !~ rules.pattern
+            when given.value is null then rules.is_required
+            when rules.pattern is not null then given.value !~ rules.pattern
             when rules.least is not null
-                then
-                    cast(facts.fact ->> rules.name as numeric)
-                    not between rules.least and coalesce(rules.most, 9223372036854775807)
+                then cast(given.value as numeric) not between rules.least and coalesce(rules.most, 9223372036854775807)
         end
     ) as broken,
     count(*) as examined
 from facts
-cross join
+cross join lateral jsonb_each_text(facts.fact) as given (name, value)
+inner join
     unnest(
         cast(:names as text[]),
         cast(:required as boolean[]),
@@ -31,5 +33,6 @@ cross join
         cast(:least as bigint[]),
         cast(:most as bigint[])
     ) with ordinality as rules (name, is_required, pattern, least, most, number)
+    on given.name = rules.name
 group by rules.number
 order by rules.number
