@@ -495,6 +495,16 @@ def _channel(step: Any) -> Any:
     return airflow_tasks.channel_for(step)
 
 
+def _email_channel() -> Any:
+    from lifecycle import senders, settings
+
+    if not settings.is_live():
+        return senders.sandbox_email()
+    from lifecycle import airflow_tasks
+
+    return senders.live_email(airflow_tasks.sendgrid_account())
+
+
 def _ensure_servers() -> None:
     """Without a configured sandbox or receiver the ones under LIFECYCLE_HOME are started on demand."""
     from lifecycle import settings, stack
@@ -632,11 +642,29 @@ def sent(step_path: str, day: date, form: str) -> None:
 @click.argument("scope", default="all")
 @click.option("--reason", default="", help="Why; shown to everybody who asks.")
 def pause(scope: str, reason: str) -> None:
-    """Stop sending at once: `all`, a channel (email, sms) or a journey."""
-    from lifecycle import controls
+    """Stop sending at once: `all`, a channel (email, sms) or a journey; emails that SendGrid holds are called back."""
+    from lifecycle import controls, holds
 
     controls.set_state(scope, "paused", reason)
     click.echo(f"{scope} is paused; messages stay queued until: lifecycle resume {scope}")
+    if held := holds.held(scope):
+        _call_back(scope, held)
+
+
+def _call_back(scope: str, held: list[Any]) -> None:
+    from lifecycle import holds
+
+    wait = max(row.wait_seconds for row in held)
+    under_way = f"; waiting {wait:.0f} s for what is under way" if wait else ""
+    click.echo(f"calling back {sum(row.messages for row in held)} held emails{under_way}", err=True)
+    why = "SendGrid did not cancel them, or it was too late"
+    try:
+        click.echo(f"{holds.call_back(scope, _email_channel())} held emails were called back and are queued")
+    except LifecycleError as error:
+        why = error.what
+    if left := holds.held(scope):
+        leave = f"{sum(row.messages for row in left)} held emails leave from {left[0].send_at:%Y-%m-%d %H:%M %Z} on"
+        raise LifecycleError(f"{leave}: {why}", hint="See docs/runbooks/stop-everything.md")
 
 
 @cli.command()

@@ -58,6 +58,7 @@ def send(
         # Read before the claim: the lease may only be longer than this side believes.
         last_start = monotonic() + outbox.LEASE_SECONDS - SLOWEST_ANSWER_SECONDS
         chunk, hold = _claim(context, step, channel, shard=shard, shards=shards, most=turns.messages)
+        pace.give_back(turns, turns.messages - sum(row.send_state == "sending" for row in chunk))
         if not chunk:
             break
         counts += _send_chunk(context, step, channel, chunk, last_start, turns, hold)

@@ -130,6 +130,45 @@ def wait_and_settle(context: RunContext, step: Step, channel: HoldingChannel) ->
     return True
 
 
+def held(scope: str) -> list[Row[Any]]:
+    """What SendGrid keeps back of a scope of the kill switch, the most urgent first.
+
+    Rows: batch_id, send_at, messages, wait_seconds (until it can be called back), is_in_time (whether it still can).
+    """
+    if scope == "sms":
+        return []
+    with database.transaction() as connection:
+        return database.rows(
+            connection,
+            "engine/holds/held.sql",
+            journey=None if scope in ("all", "email") else scope,
+            lease_seconds=outbox.LEASE_SECONDS,
+            settle_after_seconds=evidence.SETTLE_AFTER_SECONDS,
+            notice_seconds=NOTICE_SECONDS,
+        )
+
+
+def call_back(scope: str, channel: HoldingChannel) -> int:
+    """Call back what is held of a scope that was paused; waits for requests that are under way.
+
+    Returns how many messages are queued again. Each hold is asked for once; what SendGrid does not cancel stays `held`.
+    """
+    again, asked = 0, set[str]()
+    _forget_what_is_over(channel)
+    while True:
+        with database.transaction() as connection:
+            outbox.expire_leases(connection)
+        found = [row for row in held(scope) if row.is_in_time and row.batch_id not in asked]
+        ready = [row.batch_id for row in found if not row.wait_seconds]
+        if not found:
+            return again
+        if not ready:
+            time.sleep(min(row.wait_seconds for row in found) + 0.05)
+        for batch_id in ready:
+            asked.add(batch_id)
+            again += _call_back(channel, batch_id) or 0
+
+
 def _doubtful(journey: Journey | None = None, step: Step | None = None) -> list[Row[Any]]:
     with database.transaction() as connection:
         return database.rows(

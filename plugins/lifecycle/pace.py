@@ -2,7 +2,8 @@
 
 The turns are handed out by the database, a chunk's worth in one statement; within a chunk each sender paces itself. A
 sender takes its turns before it claims, so that no lease runs while it waits for the first one. A sender that gets to
-its turns late overlaps with the next one by a chunk at most; over time the rate holds.
+its turns late overlaps with the next one by a chunk at most; over time the rate holds. Turns of whoever sleeps, or gets
+nothing for another reason, are given back.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ class Turns:
         self.messages = messages
         self.stopped: Receipt | None = None
         self._next_start = first_start
-        self._seconds_each = seconds_each
+        self.seconds_each = seconds_each
         self._lock = threading.Lock()
 
     def wait(self) -> None:
         """Return when the next message may be handed over; a turn that was missed is not made up for in a hurry."""
-        if not self._seconds_each or self.stopped:
+        if not self.seconds_each or self.stopped:
             return
         with self._lock:
             start = max(self._next_start, monotonic())
-            self._next_start = start + self._seconds_each
+            self._next_start = start + self.seconds_each
         sleep(max(0.0, start - monotonic()))
 
     def heed(self, receipt: Receipt) -> None:
@@ -79,3 +80,17 @@ def take_turns(context: RunContext, step: Step, *, shard: int, shards: int, most
     first_start = monotonic() + taken[0].ends_in_seconds - messages / per_second
     sleep(max(0.0, first_start - LEAD_SECONDS - monotonic()))
     return Turns(messages, first_start, 1 / per_second)
+
+
+def give_back(turns: Turns, unused: int) -> None:
+    """Let others have the turns in which nobody of a chunk is handed over: people asleep, skipped or taken by others."""
+    if not turns.seconds_each or unused < 1:
+        return
+    with database.transaction() as connection:
+        database.run(
+            connection,
+            "engine/pace/give_back.sql",
+            sender=settings.sender_phone(),
+            turns=unused,
+            seconds_each=turns.seconds_each,
+        )

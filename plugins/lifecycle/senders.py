@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lifecycle import links, settings
-from lifecycle.channels.accounts import SendGridAccount, TwilioAccount, sandbox_accounts
+from lifecycle.channels.accounts import SandboxAccounts, SendGridAccount, TwilioAccount, sandbox_accounts
 from lifecycle.channels.sendgrid_email import SendGridEmail
 from lifecycle.channels.twilio_sms import TwilioSms
 
@@ -17,10 +17,23 @@ if TYPE_CHECKING:
 
 def sandbox_channel(step: Step) -> EmailChannel | SmsChannel:
     """The official SDKs, pointed at the sandbox."""
+    return sandbox_email() if step.message.channel == "email" else _sms(_sandbox().twilio)
+
+
+def sandbox_email() -> SendGridEmail:
+    """SendGrid's SDK, pointed at the sandbox."""
+    return SendGridEmail(_sandbox().sendgrid)
+
+
+def _sandbox() -> SandboxAccounts:
     from lifecycle import stack
 
-    sendgrid, twilio = sandbox_accounts(settings.sandbox_url() or stack.sandbox_url())
-    return SendGridEmail(sendgrid) if step.message.channel == "email" else _sms(twilio)
+    return sandbox_accounts(settings.sandbox_url() or stack.sandbox_url())
+
+
+def live_email(account: SendGridAccount) -> SendGridEmail:
+    """SendGrid's SDK, pointed at SendGrid."""
+    return SendGridEmail(account)
 
 
 def live_channel(

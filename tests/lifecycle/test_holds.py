@@ -11,11 +11,13 @@ import pytest
 from tests.lifecycle import mail_desk
 from tests.lifecycle.mail_desk import DEATHS, MailDesk
 from tests.lifecycle.servers import running_sandbox
+from tests.lifecycle.test_cli import Run
+from tests.lifecycle.test_cli import run as run
 from tests.lifecycle.test_quiet_hours import around
 from tests.project_builder import ProjectBuilder
 from tests.shop import Shop
 
-from lifecycle import evidence, holds, settings
+from lifecycle import controls, evidence, holds, settings
 from lifecycle.channels.sendgrid_email import SendGridEmail
 from lifecycle.errors import LifecycleError, TryAgainError
 
@@ -184,6 +186,76 @@ def test_a_cancelled_hold_makes_room_on_sendgrids_list_when_its_time_is_long_ove
     desk.send()
     assert desk.all("count(*)", "holds where forgotten_at is not null") == [(1,)]
     assert desk.copies() == EVERYBODY
+
+
+# --- the kill switch ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scope", ["all", "email"])
+def test_a_pause_calls_back_what_is_held_and_resume_sends_it_once(
+    desk: MailDesk, run: Run, scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_SANDBOX_URL", desk.url)
+    desk.send()
+    told = run("pause", scope, "--reason", "wrong words")
+    assert told.code == 0
+    assert "3 held emails were called back and are queued" in told.out
+    assert set(desk.states().values()) == {"queued"}
+    assert desk.send() == {}
+    desk.let_hours_pass_at_the_provider()
+    assert desk.copies() == {}
+    assert run("resume", "all").code == 0
+    assert desk.send() == {"accepted": 3}
+    desk.let_hours_pass_at_the_provider()
+    assert desk.copies() == EVERYBODY
+
+
+def test_a_pause_waits_for_a_request_that_is_under_way(desk: MailDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.faults("late_accept", delay_ms=3500)
+    desk.send_and_die("request_under_way")
+    assert set(desk.states().values()) == {"sending"}
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        desk.let_time_pass(minutes=2)
+
+    monkeypatch.setattr(holds.time, "sleep", sleep)
+    controls.set_state("email", "paused", "wrong words")
+    assert holds.call_back("email", mail_desk.channel(desk.url)) == 3
+    # Until the lease of its sender is over, and then for what was written to the socket.
+    assert len(slept) == 1
+    assert 40 < slept[0] < 62
+    desk.let_hours_pass_at_the_provider()
+    assert desk.copies() == {}
+
+
+def test_a_pause_of_something_else_calls_nothing_back(desk: MailDesk, run: Run) -> None:
+    desk.send()
+    for scope in ("sms", "reactivation"):
+        assert holds.held(scope) == []
+    assert run("pause", "sms").out == "sms is paused; messages stay queued until: lifecycle resume sms\n"
+    assert [row.messages for row in holds.held("letter")] == [3]
+
+
+def test_what_a_pause_cannot_call_back_is_said_with_its_time(
+    desk: MailDesk, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_SANDBOX_URL", desk.url)
+    desk.send()
+    desk.let_time_pass(minutes=50)
+    told = run("pause", "email")
+    assert told.code == 2
+    assert told.out.startswith("email is paused;")
+    leaves = desk.all("to_char(send_at, 'YYYY-MM-DD HH24:MI')", "holds")[0][0]
+    assert f"error: 3 held emails leave from {leaves} UTC on: SendGrid did not cancel them, or it was too" in told.err
+    assert "docs/runbooks/stop-everything.md" in told.err
+    assert controls.paused() == ["email"]
+    # SendGrid does not answer: the pause holds all the same.
+    desk.let_time_pass(minutes=-50)
+    monkeypatch.setenv("LIFECYCLE_SANDBOX_URL", "http://127.0.0.1:9")
+    assert "error: 3 held emails leave from" in run("pause", "all").err
+    assert set(desk.states().values()) == {"uncertain"}
 
 
 def test_without_the_setting_nothing_is_held(desk: MailDesk, monkeypatch: pytest.MonkeyPatch) -> None:

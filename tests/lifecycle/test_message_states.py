@@ -157,7 +157,11 @@ class Provider:
 
 
 class MessageStates(RuleBasedStateMachine):
-    """One journey of one SMS a day to six people; not everybody does everything, so that stories go on for long."""
+    """One journey of one SMS a day to six people; not everybody does everything, so that stories go on for long.
+
+    What the database holds decides what a step does and never which step comes: ids are random, and Hypothesis ends a
+    long search when the same choices do not lead to the same questions.
+    """
 
     shop: Shop
 
@@ -241,11 +245,12 @@ class MessageStates(RuleBasedStateMachine):
             assert str(row.message_id) not in self.converted
             self.held.append(HeldMessage(row))
 
-    @precondition(lambda self: any(held.receipt is None and held.age < LAST_START_SECONDS for held in self.held))
     @rule(fate=st.sampled_from(FATES), which=st.integers(0, 9))
     def hand_over(self, fate: str, which: int) -> None:
         """Bytes leave, and something comes back or not."""
         ready = [held for held in self.held if held.receipt is None and held.age < LAST_START_SECONDS]
+        if not ready:
+            return
         held = ready[which % len(ready)]
         held.receipt = self.provider.treat(str(held.row.message_id), held.row.address, fate, held.age)
 
@@ -254,10 +259,8 @@ class MessageStates(RuleBasedStateMachine):
         """A sender that is not disturbed before its answers are there."""
         self.claim(len(fates))
         for fate in fates:
-            if any(held.receipt is None and held.age < LAST_START_SECONDS for held in self.held):
-                self.hand_over(fate, 9)
+            self.hand_over(fate, 9)
 
-    @precondition(lambda self: any(held.receipt for held in self.held))
     @rule()
     def answers_are_recorded(self) -> None:
         """A sender writes down what came back, however late."""
@@ -267,11 +270,10 @@ class MessageStates(RuleBasedStateMachine):
         with database.transaction() as connection:
             outbox.settle(connection, answers, provider="twilio", started_at=_database_time(connection))
 
-    @precondition(lambda self: self.held)
     @rule()
     def the_senders_die(self) -> None:
         """Whatever they held and had not written down is forgotten."""
-        played["deaths"] += 1
+        played["deaths"] += bool(self.held)
         self.held.clear()
 
     @rule(mood=st.integers(0, len(FATES) - 1))
@@ -299,11 +301,11 @@ class MessageStates(RuleBasedStateMachine):
         """Evidence is given up."""
         self._age(73 * 3600.0)
 
-    @precondition(lambda self: self.provider.under_way)
     @rule()
     def a_late_request_arrives(self) -> None:
         """Bytes that were under way reach the provider."""
-        self.provider.arrive(0)
+        if self.provider.under_way:
+            self.provider.arrive(0)
 
     @rule(behind=st.integers(0, 3))
     def evidence_is_looked_up(self, behind: int) -> None:
@@ -312,10 +314,11 @@ class MessageStates(RuleBasedStateMachine):
         for state, count in evidence.settle_uncertain(self.context, self.step, self.provider).items():
             played[f"settled as {state}"] += count
 
-    @precondition(lambda self: self.provider.accepted)
     @rule(which=st.integers(0, 9), status=st.sampled_from(["sent", "delivered", "undelivered"]))
     def the_provider_calls_back(self, which: int, status: str) -> None:
         """A signed word about a message that arrived."""
+        if not self.provider.accepted:
+            return
         message_id, _ = self.provider.accepted[which % len(self.provider.accepted)]
         event = delivery_events.from_twilio({"MessageSid": f"SM-{message_id}", "MessageStatus": status}, message_id)
         assert event
@@ -336,12 +339,11 @@ class MessageStates(RuleBasedStateMachine):
         elif taken_as == "start":
             self.stopped.discard(name)
 
-    @precondition(lambda self: len(self.unsubscribed) < 2)
     @rule(which=st.integers(0, 9))
     def unsubscribes(self, which: int) -> None:
         """One click on the way out of a message."""
         found = self._rows("select code from lifecycle.links where name = 'unsubscribe' order by 1")
-        if not found:
+        if not found or len(self.unsubscribed) > 1:
             return
         code = found[which % len(found)][0]
         with delivery_events.transaction() as connection:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.lifecycle.test_delivery import ACCEPTED, Desk, ScriptedProvider
 from tests.lifecycle.test_delivery import desk as desk
+from tests.lifecycle.test_quiet_hours import around
 from tests.sandbox_client import SandboxClient
 
 from lifecycle import delivery, outbox, pace, senders, settings
@@ -98,6 +99,22 @@ def test_a_sender_with_nothing_to_send_takes_no_turn(desk: Desk, monkeypatch: py
     monkeypatch.setenv("LIFECYCLE_SMS_PER_SECOND", "0.01")
     assert desk.send(ScriptedProvider()) == {}
     assert desk.all("select count(*) from lifecycle.sender_turns") == [(0,)]
+
+
+def test_people_asleep_use_up_no_turns(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor do people who get nothing for another reason: those who are awake are sent to as if they were alone."""
+    monkeypatch.setenv("LIFECYCLE_SMS_PER_SECOND", "10")
+    monkeypatch.setenv("LIFECYCLE_QUIET_HOURS", around(desk.shop, -2, 2, "Asia/Tokyo"))
+    monkeypatch.setattr(delivery, "CHUNK", 20)
+    crowd(desk, 63)
+    desk.execute("update imported.customers set timezone = 'Asia/Tokyo' where customer_id like 'more-%'")
+    ((started,),) = desk.all("select clock_timestamp()")
+    provider: Any = Timed()
+    assert desk.send(provider) == {"accepted": 3, "deferred": 60}
+    ((until,),) = desk.all("select next_at from lifecycle.sender_turns")
+    # Sixty turns would be six seconds.
+    assert (until - started).total_seconds() < 3
+    assert provider.times[-1] - provider.times[0] < 3
 
 
 def test_nobody_else_is_handed_over_once_the_provider_takes_nothing(desk: Desk) -> None:
