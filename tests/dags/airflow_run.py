@@ -97,6 +97,8 @@ def run_dag(
     day: date,
     answer: str = "none",
     conf: dict[str, Any] | None = None,
+    *,
+    as_if_today: bool = True,
 ) -> dict[str, Any]:
     """The states of the tasks, and of the `run`, of a day of a project's Dag; `output` is what it printed."""
     environment = os.environ | {
@@ -113,7 +115,7 @@ def run_dag(
     if not (home / "airflow.db").exists():
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, timeout=300)
     command = [sys.executable, "-m", "tests.dags.airflow_run", dag_id, str(day), answer]
-    command.append(json.dumps({"as_if_today": True, **(conf or {})}))
+    command.append(json.dumps({**({"as_if_today": True} if as_if_today else {}), **(conf or {})}))
     done = subprocess.run(
         command, env=environment, cwd=checkout, capture_output=True, text=True, timeout=600, check=False
     )
