@@ -111,7 +111,7 @@ def test_every_engine_statement_is_used() -> None:
         path
         for path in STATEMENTS
         if path.parent.name == "segments"
-        and path.stem in ("audience", "goal", "end", "earning", "columns", "explain", "prove", "prove_earning")
+        and path.stem in ("audience", "goal", "end", "earning", "draw", "columns", "explain", "prove", "prove_earning")
     }
     views = {path for path in STATEMENTS if path.parent.name in ("contract", "sources") or "journeys" in path.parts}
     assert set(STATEMENTS) - used_by_name - by_kind - views == set()

@@ -25,6 +25,7 @@ REQUIRED_COLUMNS = {
     "goal": ("customer_id", "anchor", "converted_at"),
     "end": ("customer_id", "anchor"),
     "earning": ("fact", "customer_id", "occurred_at", "points"),
+    "draw": ("customer_id", "entries"),
 }
 
 CLOCK = {
@@ -39,7 +40,7 @@ _STRINGS = {"STRING", "BYTE_STRING", "HEREDOC_STRING", "NATIONAL_STRING", "UNICO
 
 @dataclass(frozen=True)
 class AnalystSql:
-    """One file of an analyst. `kind` is audience, goal, end or earning and decides which columns it must return.
+    """One file of an analyst. `kind` is audience, goal, end, earning or draw and decides which columns it must return.
 
     `content` holds its bytes when they are not what lies at `path`: those of another revision.
     """
@@ -100,7 +101,7 @@ class AnalystSql:
         """The rows, in chunks through a server-side cursor, so that memory stays flat whatever the size.
 
         Shapes: audience (customer_id, anchor, variables as dict), goal (customer_id, anchor, converted_at),
-        end (customer_id, anchor), earning (fact, customer_id, occurred_at, points). The reader's role and timeout hold while Postgres works on the file: for opening the
+        end (customer_id, anchor), earning (fact, customer_id, occurred_at, points), draw (customer_id, entries). The reader's role and timeout hold while Postgres works on the file: for opening the
         cursor and for each chunk, so the caller may write between chunks.
 
         Raises:

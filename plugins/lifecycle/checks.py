@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from lifecycle import as_of, database, exactness, journeys, loyalty, programmes, settings, source_checks, stages
+from lifecycle import as_of, database, draws, exactness, journeys, loyalty, programmes, settings, source_checks, stages
 from lifecycle.errors import LifecycleError, TryAgainError, shown_path
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def problems(journey_name: str | None = None) -> list[LifecycleError]:
             found.append(error)
             continue
         found += _problems_of_files(declared)
-    return found if journey_name else [*found, *_problems_of_programmes()]
+    return found if journey_name else [*found, *_problems_of_programmes(), *_problems_of_draws()]
 
 
 def _problems_of_programmes() -> list[LifecycleError]:
@@ -95,6 +95,10 @@ def _problems_of_programmes() -> list[LifecycleError]:
             continue
         found += _failures(partial(_prove_rule, rule, programme.zone) for rule in loyalty.rules_of(programme))
     return found
+
+
+def _problems_of_draws() -> list[LifecycleError]:
+    return list(_failures(rule.checked_columns for rule in draws.rules()))
 
 
 def _prove_rule(rule: AnalystSql, zone: str, connection: Connection) -> None:

@@ -782,6 +782,61 @@ def points_adjust(customer_id: str, given: int, key: str, why: str) -> None:
     click.echo("it is in the ledger already" if posted.is_replay else f"{posted.points} points adjusted")
 
 
+@cli.group()
+def draw() -> None:
+    """Lucky draws that nobody can steer and everybody can repeat: open, close, reveal, verify."""
+
+
+@draw.command("open")
+@click.argument("name")
+@click.option("--rule", required=True, help="Who takes part: a file in include/sql/draws/, without .sql.")
+@click.option("--winners", "winner_count", default=1, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--closes", "day", type=Day(), required=True, help="It closes with the midnight that ends this day.")
+def draw_open(name: str, rule: str, winner_count: int, day: date) -> None:
+    """Announce a draw, and print the commitment to publish now."""
+    from lifecycle import as_of, draws, programmes
+
+    zone = programmes.only().zone
+    opened = draws.announce(name, rule=rule, winner_count=winner_count, closes_at=as_of.end_of(day, zone))
+    click.echo(f"commitment: {opened.commitment}")
+    click.echo(f"publish it before it closes on {opened.closes_at:%Y-%m-%d %H:%M %Z}", err=True)
+
+
+@draw.command("close")
+@click.argument("name")
+def draw_close(name: str) -> None:
+    """Freeze who takes part; print the list and the digest to publish now."""
+    from lifecycle import draws, programmes
+
+    closed, entries = draws.close(name, now=_now(), zone=programmes.only().zone)
+    _show(["customer_id", "entries"], entries, "csv")
+    click.echo(f"digest of the list: {closed.entries_sha}", err=True)
+
+
+@draw.command("reveal")
+@click.argument("name")
+@click.option("--public", "public_word", required=True, help="What nobody could know before, such as lottery numbers.")
+def draw_reveal(name: str, public_word: str) -> None:
+    """Reveal the seed of a closed draw, and draw its winners."""
+    from lifecycle import draws
+
+    revealed = draws.reveal(name, public_word=public_word)
+    click.echo(f"seed: {revealed.seed}")
+    _show(["place", "customer_id"], enumerate(revealed.winners, start=1), "table")
+
+
+@draw.command("verify")
+@click.argument("name")
+def draw_verify(name: str) -> None:
+    """Repeat a draw from what was published, and hold it against what is kept."""
+    from lifecycle import draws
+
+    verified = draws.verify(name)
+    for label in ("commitment", "entries_sha", "seed", "public_word"):
+        click.echo(f"{label}: {getattr(verified, label)}")
+    click.echo(f"seed, list and {len(verified.winners)} winners agree", err=True)
+
+
 # --- servers ----------------------------------------------------------------------------------------------------------
 
 
