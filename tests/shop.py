@@ -6,6 +6,7 @@ from datetime import date, datetime, timezone
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
 
@@ -58,6 +59,20 @@ class Shop:
         """A page view."""
         values = {"viewed_at": noon(viewed), "url": "https://shop.example/", "customer_id": customer_id}
         self._insert("page_views", values)
+
+    def refund(self, order_id: str, customer_id: str, refunded: date | datetime, amount_cents: int) -> None:
+        """Money given back for an order, in GBP."""
+        values = {"order_id": order_id, "customer_id": customer_id, "amount_cents": amount_cents, "currency": "GBP"}
+        self._insert("refunds", {"refund_id": self._next("refund"), "refunded_at": noon(refunded), **values})
+
+    def dependant(self, customer_id: str, name: str, birthday: date) -> None:
+        """A child of a customer, or somebody else they buy for."""
+        self._insert("dependants", {"customer_id": customer_id, "name": name, "birthday": birthday})
+
+    def event(self, customer_id: str, name: str, occurred: date | datetime, properties: Any = None) -> None:
+        """Any other fact."""
+        values = {"customer_id": customer_id, "name": name, "occurred_at": noon(occurred)}
+        self._insert("events", {"event_id": self._next("event"), **values, "properties": Jsonb(properties or {})})
 
     def _insert(self, table: str, values: dict[str, Any]) -> None:
         from psycopg import sql

@@ -61,12 +61,19 @@ def found(connection: Connection, file: AnalystSql, case: dict[str, Any]) -> lis
 def _fill(connection: psycopg.Connection[Any], journey: str, given: dict[str, list[dict[str, Any]]]) -> None:
     shop = Shop(connection)
     people = {row["customer_id"] for rows in given.values() for row in rows if row.get("customer_id")}
+    described = {row["customer_id"]: row for row in given.get("customers", [])}
     for person in sorted(people):
-        shop.customer(person)
+        shop.customer(**described.get(person, {"customer_id": person}))
     for row in given.get("orders", []):
         shop.order(**_timed(row, "ordered_at", "ordered"))
     for row in given.get("page_views", []):
         shop.visit(**_timed(row, "viewed_at", "viewed"))
+    for row in given.get("refunds", []):
+        shop.refund(**_timed(row, "refunded_at", "refunded"))
+    for row in given.get("dependants", []):
+        shop.dependant(**row)
+    for row in given.get("events", []):
+        shop.event(**_timed(row, "occurred_at", "occurred"))
     for row in given.get("enrollments", []):
         _enroll(connection, **{"journey": journey, **row})
     for row in given.get("messages", []):
