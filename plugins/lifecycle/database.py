@@ -90,7 +90,10 @@ def transaction() -> Iterator[Connection]:
 
 
 # What an operator has to do about it, by the codes of Postgres; trying again is safe with those of class 53.
+_CHANGED = "The tables or views are not those of this version: run lifecycle db migrate, then lifecycle check"
 _REMEDIES = {
+    "42703": _CHANGED,
+    "42P01": _CHANGED,
     "25006": "This is a read-only replica: set LIFECYCLE_DATABASE_URL to the primary server",
     "53100": "The disk of Postgres is full: make room and try again; nothing of this was written",
     "53200": "Postgres ran out of memory: give it more and try again; nothing of this was written",

@@ -318,6 +318,18 @@ def test_a_server_with_no_place_left_is_one_line(desk: Desk, code: str) -> None:
     assert desk.plan() == {"queued": 3}
 
 
+@pytest.mark.parametrize(
+    "change", ["alter view shop.customers rename column city to town", "alter view shop.customers rename to people"]
+)
+def test_a_contract_view_that_was_changed_after_a_message_was_queued_is_one_line(desk: Desk, change: str) -> None:
+    """The claim is past; its messages are settled by evidence, as those of a sender that died."""
+    desk.plan()
+    desk.execute(change)
+    with pytest.raises(LifecycleError, match=r"Postgres says: .* does not exist\. .*lifecycle db migrate") as told:
+        desk.send(ProviderWithRegister())
+    assert "\n" not in str(told.value)
+
+
 def test_nothing_outlives_its_transaction(empty_database: str) -> None:
     """A pooler in transaction mode hands each transaction to another connection: nothing may be left on the last one."""
     for path in sorted((PROJECT / "include" / "sql" / "engine").rglob("*.sql")):
