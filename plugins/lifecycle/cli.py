@@ -837,6 +837,94 @@ def draw_verify(name: str) -> None:
     click.echo(f"seed, list and {len(verified.winners)} winners agree", err=True)
 
 
+# --- vouchers ---------------------------------------------------------------------------------------------------------
+
+
+class Moment(click.ParamType):
+    """A time with its offset such as 2026-03-31T12:00:00+01:00."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        """Parse what the user typed."""
+        try:
+            return datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+        except ValueError:
+            hint = "Write it as 2026-03-31T12:00:00+01:00"
+            raise LifecycleError(f"{value!r} is no time", hint=hint) from None
+
+
+@cli.group()
+def voucher() -> None:
+    """Redeem and look up vouchers, and fill the pools their codes come from."""
+
+
+@voucher.command("redeem")
+@click.argument("code")
+@click.option(
+    "--order", "order_id", required=True, help="The order it counts for. The same order again: the same answer."
+)
+@click.option("--at", "at", type=Moment(), help="When it was used, such as 2026-03-31T12:00:00+01:00. Default: now.")
+@click.option("--customer", "customer_id", help="Refuse it when it was given to somebody else.")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def voucher_redeem(code: str, order_id: str, at: datetime | None, customer_id: str | None, form: str) -> None:
+    """Use a voucher for an order; exit code 1 says that it was refused, and the outcome why."""
+    from dataclasses import asdict
+
+    from lifecycle import database, vouchers
+
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        answer = vouchers.redeem(connection, code, order_id=order_id, at=at, customer_id=customer_id)
+    said = asdict(answer)
+    _show(list(said), [list(said.values())], form)
+    click.echo(f"{answer.says}.", err=True)
+    if not answer.is_redeemed:
+        sys.exit(1)
+
+
+@voucher.command("show")
+@click.argument("code")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def voucher_show(code: str, form: str) -> None:
+    """Show what a code gives, whose it is, and its state: reserved, issued, redeemed, expired or released."""
+    from lifecycle import database, vouchers
+
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        found = vouchers.show(connection, code)
+    if form == "table":
+        _show_table(["what", "value"], found.items())
+    else:
+        _show(list(found), [list(found.values())], form)
+
+
+@voucher.group("pool")
+def voucher_pool() -> None:
+    """Fill pools with codes of the shop system, and see how long they last."""
+
+
+@voucher_pool.command("import")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+def voucher_pool_import(name: str, file: Path) -> None:
+    """Add the codes of a CSV file (column code) to a pool, all of them or none."""
+    from lifecycle import voucher_pools
+
+    click.echo(f"imported {voucher_pools.import_codes(name, file)} codes into {name}")
+
+
+@voucher_pool.command("list")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def voucher_pool_list(form: str) -> None:
+    """List the pools: how many codes are left, and for how many days at the pace of the last 14."""
+    from lifecycle import voucher_pools
+
+    columns = ["pool", "imported", "left", "given_lately", "days_left", "since"]
+    pools = voucher_pools.listed()
+    _show(columns, ([getattr(pool, name) for name in columns] for pool in pools), form)
+
+
 # --- servers ----------------------------------------------------------------------------------------------------------
 
 

@@ -79,7 +79,7 @@ def find(folder: Path) -> Folder:
     ignored = tuple(path.name for path in present if path not in paths.values() and _CSV_NAME.fullmatch(path.name))
     _refuse_misspelt(folder, ignored, paths)
     _refuse_missing(folder, present, paths)
-    return Folder(tuple(_open(table, paths[table.name]) for table in TABLES if table.name in paths), ignored)
+    return Folder(tuple(opened(table, paths[table.name]) for table in TABLES if table.name in paths), ignored)
 
 
 def _by_table(folder: Path, present: list[Path]) -> dict[str, Path]:
@@ -120,7 +120,12 @@ def _close(name: str, known: list[str]) -> str | None:
 # The header
 
 
-def _open(table: Table, path: Path) -> CsvFile:
+def opened(table: Table, path: Path) -> CsvFile:
+    """One file of a table, with its header checked.
+
+    Raises:
+        LifecycleError: the header is wrong, or the file is no CSV in UTF-8.
+    """
     header = _header(path)
     _check_header(table, path, header)
     return CsvFile(table, path, tuple(header))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from lifecycle import as_of, journeys, missed_days, reports
+from lifecycle import as_of, journeys, missed_days, reports, voucher_pools
 from lifecycle.errors import LifecycleError
 from lifecycle.reports import Problem
 
@@ -17,7 +17,8 @@ GRACE = timedelta(hours=2)
 
 
 def problems(now: datetime) -> list[Problem]:
-    """Everything that waits for a person, of all journeys: missed days first, then what `reports.problems` knows.
+    """Everything that waits for a person, of all journeys: missed days first, then what `reports.problems` knows, and
+    voucher pools that run out.
 
     A journey whose Dag file does not load is not asked about missed days; `lifecycle check` says why it does not.
     """
@@ -28,7 +29,7 @@ def problems(now: datetime) -> list[Problem]:
         except LifecycleError:
             continue
         found += [_problem(span, declared.zone) for span in missed_days.listed(declared, now - GRACE)]
-    return found + reports.problems()
+    return found + reports.problems() + voucher_pools.problems(now)
 
 
 def require(now: datetime) -> int:

@@ -25,6 +25,7 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_PUBLIC_URL": "Address of the receiver as customers see it; links in messages start with it.",
     "LIFECYCLE_SENDGRID_WEBHOOK_KEYS": "Verification keys of SendGrid's event webhook, comma separated, newest first.",
     "LIFECYCLE_TWILIO_AUTH_TOKENS": "Auth tokens Twilio signs its callbacks with, comma separated, newest first.",
+    "LIFECYCLE_VOUCHER_TOKENS": "Secrets that tills redeem vouchers with, comma separated, newest first. Default: no till may.",
     "LIFECYCLE_TRUSTED_PROXIES": "Addresses of proxies whose X-Forwarded-For is believed. Default: 127.0.0.1.",
     "LIFECYCLE_AIRFLOW_URL": "Where the Airflow that `lifecycle backfill` asks answers. Default: the one that runs here.",
     "LIFECYCLE_AIRFLOW_USER": "Who `lifecycle backfill` logs in as. Default: admin.",
@@ -48,6 +49,7 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_POINTS_ROUNDING": "How points of an order or refund are rounded: down, nearest or up. Default: down.",
     "LIFECYCLE_POINTS_REFUNDS": "A refund takes all its points (allow_debt), or no more than there are (clamp). Default: allow_debt.",
     "LIFECYCLE_POINTS_EXPIRE_DAYS": "So many whole days after they were earned points expire; 0 is never. Default: 0.",
+    "LIFECYCLE_VOUCHER_POOL_DAYS": "A voucher pool that will be empty within so many days is a problem. Default: 7.",
     "LIFECYCLE_SMS_PER_SECOND": "Most SMS a second from the sender number: 1 long code, 3 toll-free. Default: no limit.",
     "LIFECYCLE_SMS_PART_CENTS": "Price of one SMS part in cents, for previews. Default: 5.",
     "LIFECYCLE_MMS_CENTS": "Price of one MMS, whatever its length, in cents, for previews. Default: 10.",
@@ -55,6 +57,7 @@ SETTINGS: dict[str, str] = {
 
 # SendGrid cancels until ten minutes before the time; a doubt lasts two minutes, and clocks differ.
 LEAST_HOLD_MINUTES = 15
+_LEAST_TOKEN_LETTERS = 24
 
 
 def _read(name: str, default: str = "") -> str:
@@ -151,6 +154,24 @@ def sendgrid_webhook_keys() -> tuple[str, ...]:
 def twilio_auth_tokens() -> tuple[str, ...]:
     """Secrets that Twilio's callbacks are checked with, the newest first."""
     return _parts(_read("LIFECYCLE_TWILIO_AUTH_TOKENS"))
+
+
+def voucher_tokens() -> tuple[str, ...]:
+    """Secrets that tills redeem vouchers with, the newest first; without any, no till may.
+
+    Raises:
+        LifecycleError: one is so short that it could be guessed.
+    """
+    tokens = _parts(_read("LIFECYCLE_VOUCHER_TOKENS"))
+    if any(len(token) < _LEAST_TOKEN_LETTERS for token in tokens):
+        hint = f"Give {_LEAST_TOKEN_LETTERS} letters at least: head -c 32 /dev/urandom | base64 | tr +/ -_"
+        raise LifecycleError("LIFECYCLE_VOUCHER_TOKENS holds a token that is too short", hint=hint)
+    return tokens
+
+
+def voucher_pool_days() -> int:
+    """How many days before a voucher pool is empty somebody is told; 0 only when it is."""
+    return _whole_number("LIFECYCLE_VOUCHER_POOL_DAYS", _read("LIFECYCLE_VOUCHER_POOL_DAYS", "7"), 365)
 
 
 def trusted_proxies() -> str:

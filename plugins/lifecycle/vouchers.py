@@ -33,6 +33,46 @@ class NoVoucherLeftError(LifecycleError):
     """A pool has no code left."""
 
 
+# What a till is told, by outcome.
+SAYS = {
+    "redeemed": "The voucher counts for this order",
+    "used": "The voucher was used for another order",
+    "expired": "The voucher has expired",
+    "not_yet_valid": "The voucher is not valid yet",
+    "void": "The voucher was taken back",
+    "not_theirs": "The voucher is another customer's",
+    "mistyped": "The code is mistyped: a letter is wrong or out of its place",
+    "unknown": "Nobody was given this code",
+}
+_LONGEST_ID = 200
+
+
+@dataclass(frozen=True)
+class Redemption:
+    """What became of a code at a till: `outcome` is a word of `SAYS`, and what the voucher gives if there is one."""
+
+    outcome: str
+    code: str | None = None
+    kind: str | None = None
+    percent_off: int | None = None
+    amount_cents: int | None = None
+    currency: str | None = None
+    gift: str | None = None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    redeemed_at: datetime | None = None
+
+    @property
+    def is_redeemed(self) -> bool:
+        """Whether the voucher counts for the order it was asked for."""
+        return self.outcome == "redeemed"
+
+    @property
+    def says(self) -> str:
+        """The same as a sentence, without a full stop."""
+        return SAYS[self.outcome]
+
+
 @dataclass(frozen=True)
 class IssuedVoucher:
     """What a template may print about a voucher. The times are in the zone of the journey.
@@ -113,6 +153,48 @@ def withdraw(connection: Connection, source: str) -> bool:
     """Take the voucher of a source back: its code is void. Says whether it was there and unused."""
     found = database.rows(connection, "engine/vouchers/withdraw.sql", source=source)
     return bool(found) and found[0].is_released
+
+
+def redeem(
+    connection: Connection, code: str, *, order_id: str, at: datetime | None = None, customer_id: str | None = None
+) -> Redemption:
+    """Use a voucher for an order, once; asked for the same order again, the answer is the same.
+
+    `at` is when it was used, now by default: the voucher is good through the second of its end. With a `customer_id` it
+    has to be that customer's own. Of two orders that ask at once one gets it.
+
+    Raises:
+        LifecycleError: the order or customer id is none, or `at` has no offset.
+    """
+    for noun, value in (("order", order_id), ("customer", customer_id)):
+        if value is not None and not (0 < len(value) <= _LONGEST_ID and value.isprintable()):
+            hint = f"Give 1 to {_LONGEST_ID} printable characters"
+            raise LifecycleError(f"The {noun} id {value[:_LONGEST_ID]!r} is not usable", hint=hint)
+    if at is not None and at.tzinfo is None:
+        raise LifecycleError(f"The time {at} has no offset", hint="Write it as 2026-03-31T12:00:00+01:00")
+    key = code_key(code)
+    asked = {"code_key": key, "order_id": order_id, "customer_id": customer_id}
+    # A longer one cannot have been issued; what is pasted into a till may be anything.
+    found = len(key) <= _LONGEST_ID and database.rows(
+        connection, "engine/vouchers/redeem.sql", at_time=at.isoformat() if at else None, **asked
+    )
+    if found:
+        return Redemption(*found[0])
+    return Redemption("mistyped" if is_mistyped(key) else "unknown")
+
+
+def show(connection: Connection, code: str) -> dict[str, Any]:
+    """Everything that is known about a code: what it gives, whose it is, its state and times.
+
+    Raises:
+        LifecycleError: nobody was given such a code.
+    """
+    key = code_key(code)
+    found = database.rows(connection, "engine/vouchers/show.sql", code_key=key)
+    if not found:
+        says = SAYS["mistyped" if is_mistyped(key) else "unknown"]
+        raise LifecycleError(says, hint="Case, spaces and dashes make no difference; check the letters")
+    return dict(found[0]._mapping)
 
 
 def issued(row: Row[Any]) -> IssuedVoucher:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as some
 from tests.lifecycle.test_delivery import DAY, Desk, ScriptedProvider
 from tests.lifecycle.test_delivery import desk as desk
 from tests.shop import Shop
 
-from lifecycle import database, journeys, vouchers
+from lifecycle import cli, database, journeys, vouchers
 from lifecycle.channels import OutgoingSms, Receipt
 from lifecycle.errors import LifecycleError, TryAgainError
 from lifecycle.journey import Voucher
@@ -293,3 +295,141 @@ def test_two_askers_at_once_leave_one_voucher_and_waste_no_code(desk: Desk) -> N
     with ThreadPoolExecutor(2) as pool:
         assert len(set(pool.map(ask, range(2)))) == 1
     assert desk.all("select count(*) from lifecycle.voucher_codes where not is_taken") == [(1,)]
+
+
+# --- redemption -------------------------------------------------------------------------------------------------------
+
+
+def redeem(code: str, order_id: str = "1001", at: datetime | None = NOON, customer_id: str | None = None) -> str:
+    """The outcome of a code at the till."""
+    with database.transaction() as connection:
+        return vouchers.redeem(connection, code, order_id=order_id, at=at, customer_id=customer_id).outcome
+
+
+def test_a_code_counts_for_one_order_and_says_so_as_often_as_it_is_asked(shop: Shop) -> None:
+    """L-02: 20 percent of the next purchase, and of no other."""
+    code = issue_to().code
+    with database.transaction() as connection:
+        first = vouchers.redeem(connection, code.lower().replace("-", " "), order_id="1001", at=NOON)
+    assert (first.outcome, first.percent_off, first.redeemed_at) == ("redeemed", 20, NOON)
+    with database.transaction() as connection:
+        assert vouchers.redeem(connection, code, order_id="1001", at=NOON + timedelta(days=90)) == first
+        other = vouchers.redeem(connection, code, order_id="1002", at=NOON)
+    assert (other.outcome, other.redeemed_at) == ("used", None)
+    assert shop.connection.execute("select order_id, redeemed_at from lifecycle.vouchers").fetchall() == [
+        ("1001", NOON)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome"),
+    [
+        (timedelta(seconds=-1), "not_yet_valid"),
+        (timedelta(0), "redeemed"),
+        (timedelta(hours=24), "redeemed"),
+        (timedelta(hours=24, milliseconds=999), "redeemed"),
+        (timedelta(hours=24, seconds=1), "expired"),
+    ],
+)
+def test_a_birthday_code_is_dead_one_second_after_24_hours(shop: Shop, after: timedelta, outcome: str) -> None:
+    """L-03, J-15: 35 percent, only if used within 24 hours."""
+    given = issue_to(Voucher(percent_off=35, valid_for=timedelta(hours=24)))
+    assert given.starts_at
+    assert redeem(given.code, at=given.starts_at + after) == outcome
+
+
+def test_of_two_orders_that_race_for_a_code_one_wins(shop: Shop) -> None:
+    """J-15: one use, however many tills ask at the same moment."""
+    for round_number in range(10):
+        code = issue_to(source=f"redemption/{round_number}").code
+        start = threading.Barrier(4)
+
+        def ask(order: int, code: str = code, start: threading.Barrier = start) -> str:
+            start.wait()
+            return redeem(code, order_id=f"order-{order}")
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sorted(pool.map(ask, range(4))) == ["redeemed", "used", "used", "used"]
+
+
+def test_the_second_order_waits_for_the_first_one_to_decide(shop: Shop) -> None:
+    """L-02: what was not committed yet cannot be used twice, and what was rolled back is free again."""
+    code = issue_to().code
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as connection:
+            assert vouchers.redeem(connection, code, order_id="1001", at=NOON).is_redeemed
+            other = pool.submit(redeem, code, "1002")
+            with pytest.raises(TimeoutError):
+                other.result(timeout=0.5)
+            connection.rollback()
+        assert other.result(timeout=10) == "redeemed"
+    assert redeem(code, "1001") == "used"
+
+
+def test_a_code_that_was_mistyped_is_told_from_one_that_nobody_got(shop: Shop) -> None:
+    """L-02: the customer is asked to look at it again, or told that it is none."""
+    code = issue_to().code
+    swapped = code[1] + code[0] + code[2:] if code[0] != code[1] else code[:-1] + ("C" if code[-1] != "C" else "D")
+    assert redeem(swapped) == "mistyped"
+    assert redeem("0" + code[1:]) == "mistyped"
+    assert redeem(vouchers.new_code()) == "unknown"
+    for nonsense in ("", "-", "SPRING-1", "x" * 100_000, "\0", "'; drop table lifecycle.vouchers"):
+        assert redeem(nonsense) == "unknown"
+
+
+def test_a_code_of_another_customer_and_one_that_was_taken_back_are_refused(shop: Shop) -> None:
+    """J-18: a personal discount, where the shop says who asks."""
+    code = issue_to().code
+    assert redeem(code, customer_id="ben") == "not_theirs"
+    with database.transaction() as connection:
+        assert vouchers.withdraw(connection, "redemption/1")
+    assert redeem(code, customer_id="ana") == "void"
+
+
+def test_a_code_that_was_used_is_not_taken_back(shop: Shop) -> None:
+    """L-02: a reversal that comes too late finds nothing to withdraw."""
+    code = issue_to().code
+    assert redeem(code) == "redeemed"
+    with database.transaction() as connection:
+        assert not vouchers.withdraw(connection, "redemption/1")
+    assert redeem(code) == "redeemed"
+
+
+@pytest.mark.parametrize("order_id", ["", "a\nb", "\0", "x" * 201])
+def test_an_order_id_that_is_none_is_refused_before_the_code_is_used(shop: Shop, order_id: str) -> None:
+    code = issue_to().code
+    with pytest.raises(LifecycleError, match="The order id"):
+        redeem(code, order_id=order_id)
+    with pytest.raises(LifecycleError, match="has no offset"):
+        redeem(code, at=NOON.replace(tzinfo=None))
+    assert redeem(code) == "redeemed"
+
+
+def test_a_code_can_be_used_while_its_answer_is_still_on_its_way(desk: Desk) -> None:
+    """J-15: who has the code in hand is served, whatever the provider's answer to us says so far."""
+    give(desk, "Voucher(percent_off=15, valid_days=3650)")
+    outcomes: list[str] = []
+
+    def shop_at_once(message: OutgoingSms) -> Receipt:
+        outcomes.append(redeem(message.body.split()[0], at=None))
+        return Receipt("rejected", provider_code="21211")
+
+    desk.plan()
+    desk.send(ScriptedProvider(shop_at_once))
+    assert outcomes == ["redeemed"] * 3
+    assert states(desk) == [("ana", "redeemed"), ("ben", "redeemed"), ("cleo", "redeemed")]
+
+
+def test_the_command_line_redeems_and_shows(shop: Shop) -> None:
+    """L-02: at a till without a checkout of its own."""
+    code = issue_to(starts_at=datetime.now(timezone.utc) - timedelta(hours=1)).code
+    used = CliRunner().invoke(cli.cli, ["voucher", "redeem", code, "--order", "1001", "--format", "json"])
+    assert used.exit_code == 0, used.output
+    assert json.loads(used.stdout)[0]["outcome"] == "redeemed"
+    again = CliRunner().invoke(cli.cli, ["voucher", "redeem", code, "--order", "1002", "--format", "csv"])
+    assert (again.exit_code, again.stdout.splitlines()[1].split(",")[0]) == (1, "used")
+    assert "used for another order" in again.stderr
+    (shown,) = json.loads(CliRunner().invoke(cli.cli, ["voucher", "show", code, "--format", "json"]).stdout)
+    assert (shown["state"], shown["order_id"], shown["source"]) == ("redeemed", "1001", "redemption/1")
+    late = ["voucher", "redeem", issue_to(source="redemption/2").code, "--order", "7", "--at", "2031-01-01T00:00:00Z"]
+    assert CliRunner().invoke(cli.cli, late).exit_code == 1

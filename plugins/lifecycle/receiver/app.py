@@ -1,4 +1,4 @@
-"""The receiver as an ASGI app: pages for people, webhooks for providers, and what both are held to."""
+"""The receiver as an ASGI app: pages for people, webhooks for providers, tills, and what all are held to."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from lifecycle import settings
 from lifecycle.errors import LifecycleError
 from lifecycle.receiver import keys
 from lifecycle.receiver.limits import Guard, Limits
 from lifecycle.receiver.pages import HEADERS, Pages, unknown_link
+from lifecycle.receiver.tills import Tills
 from lifecycle.receiver.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
@@ -24,8 +26,13 @@ def create_app(checked_with: keys.WebhookKeys | None = None) -> Starlette:
     limits = Limits()
     pages = Pages(limits)
     webhooks = Webhooks(checked_with or keys.configured(), limits)
+    tills = Tills(settings.voucher_tokens(), limits)
     app = Starlette(
-        routes=[*_page_routes(pages), *_webhook_routes(webhooks)],
+        routes=[
+            *_page_routes(pages),
+            *_webhook_routes(webhooks),
+            Route("/vouchers/redeem", tills.redeem, methods=["POST"]),
+        ],
         middleware=[Middleware(Guard, headers=HEADERS)],
         exception_handlers={LifecycleError: _database_is_away, 404: _not_found},
     )

@@ -276,6 +276,8 @@ def test_a_page_speaks_japanese(person: TestClient, letter: Letter) -> None:
 FORBIDDEN = [
     "select * from lifecycle.messages", "select address_hash from lifecycle.messages", "select * from shop.customers",
     "select * from lifecycle.contacts", "select * from lifecycle.message_events", "select * from lifecycle.vouchers",
+    "select * from lifecycle.voucher_codes", "update lifecycle.vouchers set released_at = now()",
+    "select * from lifecycle.voucher_states", "select lifecycle.release_voucher(1)",
     "select * from lifecycle.suppressions", "update lifecycle.suppressions set lifted_at = now()",
     "insert into lifecycle.message_events default values", "delete from lifecycle.links", "truncate lifecycle.links",
     "update lifecycle.messages set send_state = 'queued'", "insert into lifecycle.consents default values",
