@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # A claim is held this long. A send takes at most the provider timeout, so a longer silence means a dead sender.
 LEASE_SECONDS = 60
 
+# An audience up to this size is planned by looking its people up, whatever the size of the tables.
+FEW_PEOPLE = 20_000
+
 _STATE_AFTER = {"accepted": "accepted", "rejected": "rejected", "retry": "queued", "uncertain": "uncertain"}
 
 
@@ -36,7 +39,8 @@ def plan(
     journey = context.journey
     lock(connection, journey, step)
     cap_messages, cap_days = settings.frequency_cap(step.message.channel)
-    database.run(connection, "engine/outbox/begin_planning.sql", run_id=run_id, step=step.name)
+    database.run(connection, "engine/outbox/begin_planning.sql")
+    few_people = _few_people(connection, run_id, step)
     database.run(
         connection,
         "engine/outbox/plan_step.sql",
@@ -46,6 +50,7 @@ def plan(
         channel=step.message.channel,
         template=step.message.template,
         template_sha=rendering.template_sha(journey, step),
+        few_people=few_people,
         converted_ids=converted_ids,
         kind=journey.kind,
         priority=journey.priority,
@@ -62,10 +67,16 @@ def plan(
         steps_late_days=[days_worth_sending(one) for one in journey.steps],
     )
     lost = {"run_id": run_id, "journey": journey.name, "step": step.name, "today": context.today}
-    database.run(connection, "engine/outbox/lose_to.sql", **lost)
+    database.run(connection, "engine/outbox/lose_to.sql", **lost, few_people=few_people)
     counts = counts_of_step(connection, run_id, step)
     database.run(connection, "engine/outbox/end_planning.sql")
     return counts
+
+
+def _few_people(connection: Connection, run_id: int, step: Step) -> list[str] | None:
+    """The customers of a small audience, whom the plan looks up; None when reading whole tables is as good."""
+    (few,) = database.rows(connection, "engine/outbox/few_people.sql", run_id=run_id, step=step.name, most=FEW_PEOPLE)
+    return few.customer_ids
 
 
 def days_worth_sending(step: Step) -> int | None:

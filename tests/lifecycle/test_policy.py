@@ -11,7 +11,7 @@ import pytest
 from tests.project_builder import ProjectBuilder
 from tests.shop import Shop
 
-from lifecycle import journeys, runs, stages
+from lifecycle import journeys, outbox, runs, stages
 from lifecycle.channels import OutgoingSms, Receipt
 
 DAY = date(2026, 3, 31)
@@ -257,3 +257,76 @@ def test_an_audience_of_many_is_planned_like_one_of_few(office: Office) -> None:
     office.journey("news")
     assert office.plan("news") == {"queued": 15076, "skipped: no_consent": 5025}
     assert office.plan("news") == {"queued": 15076, "skipped: no_consent": 5025}
+
+
+@pytest.fixture
+def quarter(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """People, and other journeys with messages for them, that give every rule of a plan somebody to forbid."""
+    execute = office.shop.connection.execute
+    monkeypatch.setenv("LIFECYCLE_SMS_CAP", "2/7")
+    for number in range(120):
+        phone = "" if number % 13 == 0 else f"+336390{number - (number % 11 == 4):05d}"
+        office.shop.customer(f"c{number:03d}", phone=phone or " ", sms_consent=number % 4 > 0)
+        if number % 5 < 2:
+            execute(
+                "insert into lifecycle.consents (customer_id, channel, is_granted, source, occurred_at) "
+                "values (%s, 'sms', %s, 'test', '2026-03-01')",
+                (f"c{number:03d}", number % 5 == 1),
+            )
+        if number % 7 == 3:
+            execute(
+                "insert into lifecycle.suppressions (channel, address_hash, reason, source, lifted_at) "
+                "values ('sms', lifecycle.address_hash(%s), 'sunset', 'test', %s)",
+                (phone, "2026-03-30" if number % 2 else None),
+            )
+    for name, who, more in (
+        ("weekly", "%8", ""), ("birthday", "%7", ", priority=90"), ("offers", "%9", ", priority=10"),
+    ):  # fmt: skip
+        office.journey(name, more)
+        office.project.segment(name, "all", f"{SEGMENT}where customers.customer_id like '{who}'\n")
+    steps = [f'Step("{name}", segment="{name}.sql", message=Sms("greet"))' for name in ("all", "some")]
+    office.project.sms_journey("ladder")
+    office.project.dag(
+        "ladder", f'Journey("ladder", holdout_percent=10, entry="at_their_age", steps=[{", ".join(steps)}])'
+    )
+    office.project.segment(
+        "ladder", "all", "select customers.customer_id, 'x' as anchor from shop.customers as customers\n"
+    )
+    office.project.segment("ladder", "some", f"{SEGMENT}where customers.customer_id like '%6'\n")
+    return office
+
+
+def _decided(office: Office) -> list[Any]:
+    """Plan it all from the start; what was decided for whom, in every journey."""
+    execute = office.shop.connection.execute
+    execute("truncate lifecycle.messages, lifecycle.enrollments, lifecycle.runs, lifecycle.audiences cascade")
+    for days in (3, 2):
+        office.plan("weekly", DAY - timedelta(days=days))
+        office.send("weekly", DAY - timedelta(days=days))
+    office.plan("birthday")
+    office.plan("offers")
+    declared = journeys.load("ladder")
+    for day in (DAY - timedelta(days=1), DAY):
+        context = runs.for_day(declared.journey, day, declared.zone, today=DAY)
+        stages.record_conversions(context)
+        for step in declared.journey.steps:
+            stages.select_audience(context, step)
+        for step in reversed(declared.journey.steps):
+            stages.queue_messages(context, step, ["c051"])
+    return execute(
+        "select journey, step, customer_id, anchor, run_day, planned_on, as_of, send_state, reason, address_hash, "
+        "send_before, priority, variables from lifecycle.messages order by message_id"
+    ).fetchall()
+
+
+def test_every_rule_says_the_same_of_few_people_and_of_many(quarter: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "FEW_PEOPLE", 121)
+    looked_up = _decided(quarter)
+    monkeypatch.setattr(outbox, "FEW_PEOPLE", 0)
+    as_a_set = _decided(quarter)
+    assert looked_up == as_a_set
+    reasons = {row[8] for row in looked_up if row[0] in ("ladder", "offers")}
+    assert reasons >= {
+        None, "superseded", "converted", "holdout", "invalid_address", "no_consent", "suppressed", "duplicate_address",
+        "lost_to(birthday)", "lost_to(ladder)", "frequency_cap",
+    }  # fmt: skip

@@ -1,5 +1,5 @@
 -- One marketing message per person and day: what other journeys still have queued for these people loses to a step of
--- higher priority that was just planned.
+-- higher priority that was just planned. `:few_people` is that of the plan.
 update lifecycle.messages as losers
 set send_state = 'skipped', reason = 'lost_to(' || :journey || ')', settled_at = now()
 from lifecycle.messages as winners
@@ -19,3 +19,4 @@ where
     and losers.send_state = 'queued'
     and losers.planned_on = :today
     and losers.priority < winners.priority
+    and (cast(:few_people as text[]) is null or losers.customer_id = any(cast(:few_people as text[])))

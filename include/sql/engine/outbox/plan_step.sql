@@ -2,7 +2,9 @@
 -- Identity is journey / step / customer / anchor, so planning again adds nothing (architecture §5). Transactional
 -- messages ask for an address that is not blocked; consent, sunset, holdout, arbitration and cap are rules of marketing
 -- (H-08).
--- Set-wise: each rule is one join with the whole audience, never a look-up per person.
+-- Set-wise: each rule is one join with the whole audience, never a look-up per person. `:few_people` names the people
+-- of a small audience, so that no table is read for anybody else; when it is null, tables are read whole. It is a value
+-- and no subquery: Postgres knows how many they are, and reads a table of the company that has no index once.
 with due as materialized (
 
     select
@@ -30,7 +32,11 @@ with due as materialized (
             enrollments.journey = :journey
             and audiences.customer_id = enrollments.customer_id
             and audiences.anchor = enrollments.anchor
-    left join shop.customers as customers on audiences.customer_id = customers.customer_id
+            and (cast(:few_people as text[]) is null or enrollments.customer_id = any(cast(:few_people as text[])))
+    left join shop.customers as customers
+        on
+            audiences.customer_id = customers.customer_id
+            and (cast(:few_people as text[]) is null or customers.customer_id = any(cast(:few_people as text[])))
     cross join
         lateral (
             select
@@ -48,7 +54,21 @@ with due as materialized (
             where
                 planned.message_id
                 = lifecycle.message_id(:journey, :step, audiences.customer_id, audiences.anchor)
+                and (cast(:few_people as text[]) is null or planned.customer_id = any(cast(:few_people as text[])))
         )
+
+),
+
+-- The runs that this one makes way for, as a list: so Postgres finds the audiences of few people by their index.
+newer_runs as (
+
+    select runs.run_id
+    from lifecycle.runs as own
+    inner join lifecycle.runs as runs
+        on
+            own.journey = runs.journey
+            and runs.run_day between own.run_day and :today
+    where own.run_id = :run_id
 
 ),
 
@@ -77,6 +97,14 @@ later as (
         own.run_id = :run_id
         and (others.run_day > own.run_day or steps.place > array_position(cast(:steps as text[]), :step))
         and audiences.customer_id in (select due.customer_id from due)
+        and (
+            cast(:few_people as text[]) is null
+            or (
+                audiences.run_id = any(array(select newer_runs.run_id from newer_runs))
+                and audiences.step = any(cast(:steps as text[]))
+                and audiences.customer_id = any(cast(:few_people as text[]))
+            )
+        )
 
 ),
 
@@ -111,6 +139,7 @@ consented as (
         :kind = 'marketing'
         and consents.channel = :channel
         and consents.customer_id in (select due.customer_id from due)
+        and (cast(:few_people as text[]) is null or consents.customer_id = any(cast(:few_people as text[])))
     order by consents.customer_id asc, consents.occurred_at desc, consents.consent_id desc
 
 ),
@@ -125,6 +154,10 @@ refused as (
         suppressions.channel = :channel
         and suppressions.lifted_at is null
         and suppressions.address_hash in (select due.address_hash from due)
+        and (
+            cast(:few_people as text[]) is null
+            or suppressions.address_hash = any(array(select due.address_hash from due))
+        )
     group by suppressions.address_hash
 
 ),
@@ -142,6 +175,7 @@ capped as (
         and messages.kind = 'marketing'
         and messages.send_state in ('planned', 'queued', 'sending', 'accepted', 'uncertain', 'unconfirmed')
         and messages.customer_id in (select due.customer_id from due)
+        and (cast(:few_people as text[]) is null or messages.customer_id = any(cast(:few_people as text[])))
     group by messages.customer_id
     having count(*) >= :cap_messages
 
@@ -164,6 +198,7 @@ taken as (
         and winners.kind = 'marketing'
         and winners.send_state not in ('skipped', 'cancelled', 'rejected')
         and (winners.send_state <> 'queued' or winners.priority >= :priority)
+        and (cast(:few_people as text[]) is null or winners.customer_id = any(cast(:few_people as text[])))
     order by winners.customer_id asc, winners.priority desc, winners.journey asc
 
 ),
