@@ -138,5 +138,10 @@ def test_the_whole_repository_is_checked_within_ten_seconds(
     started = time.monotonic()
     report = checks.report()
     assert report.problems == []
-    assert {label.label for label in report.labels} == {"exact", "proven"}
+    assert {label.label for label in report.labels} == {"exact", "proven", "approximate"}
+    # A birthday and a zone are known as of today only.
+    assert [Path(label.file).name for label in report.labels if label.label == "approximate"] == [
+        "dependants_birthday.sql",
+        "own_birthday.sql",
+    ]
     assert time.monotonic() - started < 10
