@@ -26,7 +26,7 @@ ZONES = ["Europe/London", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati"
 PEOPLE = [f"person-{number}" for number in range(4)]
 ORDERS = [f"order-{number}" for number in range(6)]
 # Facts crowd around the edges of the ladder's days, around the run itself, and after it.
-DAYS_AGO = [-95, -89.5, -75, -59.5, -45, -29.5, -29, -10, -1, -0.5, 0, 0.5, 1, 3, 40]
+DAYS_AGO = [-365, -95, -89.5, -75, -59.5, -45, -29.5, -29, -10, -1, -0.5, 0, 0.5, 1, 3, 40]
 _A_MOMENT = timedelta(microseconds=1)
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -112,7 +112,9 @@ def pasts(draw: Any) -> Past:
         st.sampled_from([-_A_MOMENT, timedelta(0), timedelta(0), _A_MOMENT]),
     )
     rows = {table.name: draw(_facts(table, moments)) for table in TABLES}
-    rows["customers"] = [row | {"referred_by": None} for row in rows["customers"]]
+    birthday = {"birthday": day.replace(year=1990)}
+    rows["customers"] = [row | birthday | {"referred_by": None} for row in rows["customers"]]
+    rows["dependants"] = [row | birthday for row in rows["dependants"]]
     rows["enrollments"] = draw(_enrollments(moments, [order["order_id"] for order in rows["orders"]]))
     rows["messages"] = draw(_messages(rows["enrollments"], day, zone))
     rows["engagements"] = draw(_engagements(rows["messages"], zone))
