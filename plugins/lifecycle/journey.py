@@ -216,7 +216,9 @@ class Step:
     def __post_init__(self) -> None:
         """Refuse values that no shop means."""
         late = self.max_lateness
-        if not isinstance(late, timedelta) or late % _DAY or not _DAY <= late <= _LONGEST_LATE:
+        # In seconds, because a pendulum duration, which is a timedelta, cannot be divided by another one.
+        is_whole = isinstance(late, timedelta) and not late.total_seconds() % _DAY.total_seconds()
+        if not is_whole or not _DAY <= late <= _LONGEST_LATE:
             # Less than the day between two runs would skip everybody whenever a run is tried again after midnight.
             hint = "Give 1 to 366 whole days, as in timedelta(days=3)"
             raise _declared_wrong(f"Step max_lateness={self.max_lateness!r}", hint)

@@ -308,3 +308,12 @@ def test_a_declaration_in_a_test_names_the_test(project: ProjectBuilder) -> None
         Journey("hello", [Step("greet", "all.sql", Sms("greet"), Voucher(percent_off=500, valid_days=1))])
     assert error.value.file.endswith("test_journey.py")
     assert error.value.line is not None
+
+
+def test_a_lateness_may_be_a_duration_of_pendulum() -> None:
+    """It is a timedelta, as Dag files have it at hand."""
+    import pendulum
+
+    assert Step("a", segment="a.sql", message=Sms("a"), max_lateness=pendulum.duration(days=2)).max_lateness.days == 2
+    with pytest.raises(LifecycleError, match="max_lateness"):
+        Step("a", segment="a.sql", message=Sms("a"), max_lateness=pendulum.duration(hours=36))
