@@ -77,7 +77,8 @@ class DeliveryEvent:
     """One event in our words. `kind` is a delivery state, a reaction such as `opened`, or `other`.
 
     `occurred` is in seconds since 1970; None means when it came in. `suppresses` is the reason for which the address
-    gets nothing more, and only then `address` is given: it is hashed on its way and never stored.
+    gets nothing more. Only then, and where nothing but its request and its address tell which message it is about,
+    `address` is given: it is hashed on its way and never stored.
     """
 
     event_id: str
@@ -143,7 +144,7 @@ def from_sendgrid(item: Any) -> DeliveryEvent | None:
         code=_code(item.get("status")),
         occurred=_occurred(item.get("timestamp")),
         suppresses=suppresses,
-        address=_text(item.get("email"))[:320] or None if suppresses else None,
+        address=_text(item.get("email"))[:320] or None if suppresses or not message_id else None,
         provider_id=_text(item.get("sg_message_id")).split(".", 1)[0][:200] or None,
     )
 

@@ -181,6 +181,60 @@ def test_a_callback_is_kept_once_per_status_and_error(sent: SentMessages) -> Non
     assert call_back(message_id, "undelivered", "30003", sid="SM2").new == 1
 
 
+# --- events without our id ------------------------------------------------------------------------------------------------
+
+
+def requested(sent: SentMessages, provider_id: str, *message_ids: str) -> None:
+    """These messages left in one request, whose id the provider gave."""
+    for message_id in message_ids:
+        sent.connection.execute(
+            "insert into lifecycle.attempts (attempt_id, message_id, started_at, outcome, provider_id) "
+            "values (gen_random_uuid(), %s, now(), 'accepted', %s)",
+            (message_id, provider_id),
+        )
+
+
+def without_our_id(event: str, address: str, sg_message_id: str = "req-1.filter7.1.5515E0B88.0") -> dict[str, Any]:
+    return sendgrid(
+        event, None, email=address, sg_message_id=sg_message_id, sg_event_id=f"{event} {len(address)} {address[:1]}"
+    )
+
+
+def test_an_event_without_our_id_finds_its_message_by_request_and_address(sent: SentMessages) -> None:
+    first, second, later = sent.add(3)
+    requested(sent, "req-1", first, second)
+    requested(sent, "req-2", later)
+    received = receive(without_our_id("delivered", "2@Example.com"), without_our_id("bounce", "1@example.com"))
+    assert (received.new, received.unknown) == (2, 0)
+    states = [sent.state(message_id, "delivery_state")[0] for message_id in (first, second, later)]
+    assert states == ["bounced", "delivered", "none"]
+    # The same fact again, now with our id, moves nothing.
+    receive(sendgrid("delivered", second))
+    assert sent.state(second, "delivery_state") == ("delivered",)
+
+
+@pytest.mark.parametrize(
+    ("address", "sg_message_id"),
+    [("3@example.com", "req-1.x"), ("1@example.com", "req-2.x"), ("1@example.com", ""), ("", "req-1.x"),
+     ("1@example.com", f"SM{'0' * 32}.x"), ("1@example.com", "filter0093p1las1.9128.0")],
+)  # fmt: skip
+def test_an_event_without_our_id_is_never_guessed(sent: SentMessages, address: str, sg_message_id: str) -> None:
+    first, second = sent.add(2)
+    requested(sent, "req-1", first, second)
+    requested(sent, "SM" + "0" * 32, first)
+    assert receive(without_our_id("delivered", address, sg_message_id)).unknown == 1
+    assert [sent.state(one, "delivery_state") for one in (first, second)] == [("none",)] * 2
+
+
+def test_an_event_without_our_id_settles_what_nobody_knew_and_keeps_no_address(sent: SentMessages) -> None:
+    (message_id,) = sent.add(send_state="uncertain")
+    requested(sent, "req-1", message_id)
+    assert receive(without_our_id("processed", "1@example.com")).settled == 1
+    assert sent.state(message_id, "send_state") == ("accepted",)
+    stored = sent.connection.execute("select row_to_json(e)::text from lifecycle.message_events as e").fetchall()
+    assert "example" not in str(stored)
+
+
 # --- addresses that get nothing more ------------------------------------------------------------------------------------
 
 SUPPRESSING: list[tuple[dict[str, Any], str | None]] = [
@@ -258,6 +312,20 @@ def test_what_happened_before_a_person_came_back_does_not_turn_them_away(sent: S
     assert sent.suppressions() == [("email", "unsubscribed", "sendgrid", False)]
     receive(sendgrid("unsubscribe", message_id, 150))
     assert sent.suppressions() == [("email", "unsubscribed", "sendgrid", True)]
+
+
+@pytest.mark.parametrize("source", ["one_click", "preference_page"])
+def test_whoever_told_of_it_first_what_a_person_took_back_stays_taken_back(sent: SentMessages, source: str) -> None:
+    (message_id,) = sent.add()
+    sent.connection.execute(
+        "insert into lifecycle.suppressions (channel, address_hash, reason, source, suppressed_at, lifted_at) "
+        "values ('email', lifecycle.address_hash('1@example.com'), 'unsubscribed', %s, to_timestamp(%s), to_timestamp(%s))",
+        (source, TIME, TIME + 100),
+    )
+    receive(sendgrid("unsubscribe", message_id, 50))
+    assert [holds for *_, holds in sent.suppressions()] == [False, False]
+    receive(sendgrid("unsubscribe", message_id, 150))
+    assert ("email", "unsubscribed", "sendgrid", True) in sent.suppressions()
 
 
 # --- G15 ----------------------------------------------------------------------------------------------------------------

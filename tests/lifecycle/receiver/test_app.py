@@ -365,6 +365,19 @@ def test_who_opens_every_link_at_once_was_a_scanner_all_along(visit: Visit) -> N
     assert visit.is_suppressed()
 
 
+def test_a_click_takes_back_what_its_own_journey_ended_and_no_other_ones(visit: Visit) -> None:
+    """Both ended for the same reason: each for itself."""
+    for source in ("journey", "'another'"):
+        visit.execute(
+            "insert into lifecycle.suppressions (channel, address_hash, reason, source) select channel, address_hash, "
+            f"'sunset', {source} from lifecycle.messages"
+        )
+    visit.person.get(f"/l/{visit.codes['survey']}")
+    held = visit.all("select source, lifted_at is null from lifecycle.suppressions order by source")
+    assert dict(held) == {"another": True, visit.all("select journey from lifecycle.messages")[0][0]: False}
+    assert visit.is_suppressed()
+
+
 def test_links_opened_from_two_networks_or_one_after_the_other_are_a_persons(visit: Visit) -> None:
     shop_code = visit.keep_link("shop", "https://shop.example/")
     _from("198.51.100.7").get(f"/l/{visit.codes['survey']}")

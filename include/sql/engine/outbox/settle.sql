@@ -75,7 +75,7 @@ refused_for_good as (
         settled.outcome = 'rejected'
         and settled.provider_code in ('21610', '21211', '21614')
         and settled.address_hash is not null
-    on conflict (channel, address_hash, reason) do update
+    on conflict (channel, address_hash, reason, source) do update
         set lifted_at = null, suppressed_at = now()
 
 ),

@@ -25,5 +25,5 @@ inner join lifecycle.contacts as contacts
         ended.customer_id = contacts.customer_id
         and contacts.channel = :channel
 where contacts.address_hash is not null
-on conflict (channel, address_hash, reason) do update
+on conflict (channel, address_hash, reason, source) do update
     set lifted_at = null, suppressed_at = now()
