@@ -24,7 +24,7 @@ from lifecycle.settings import sql_folder
 
 ZONES = ["Europe/London", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati", "Australia/Lord_Howe"]
 PEOPLE = [f"person-{number}" for number in range(4)]
-ORDERS = [f"order-{number}" for number in range(6)]
+ORDERS = [f"order-{number}" for number in range(12)]
 # Facts crowd around the edges of the ladder's days, around the run itself, and after it.
 DAYS_AGO = [-365, -95, -89.5, -75, -59.5, -45, -29.5, -29, -10, -1, -0.5, 0, 0.5, 1, 3, 40]
 _A_MOMENT = timedelta(microseconds=1)
@@ -58,7 +58,8 @@ class Past:
         for row in rows["messages"]:
             if row["settled_at"] and row["settled_at"] - timedelta(days=row["skew_days"]) >= self.instant:
                 row.update(send_state="queued", reason=None, settled_at=None)
-        rows["engagements"] = [row for row in rows["engagements"] if row["occurred_at"] < self.instant]
+        for happened in ("engagements", "points"):
+            rows[happened] = [row for row in rows[happened] if row["occurred_at"] < self.instant]
         return Past(rows, self.day, self.zone)
 
     def _is_known(self, table: Table, row: dict[str, Any]) -> bool:
@@ -118,6 +119,7 @@ def pasts(draw: Any) -> Past:
     rows["enrollments"] = draw(_enrollments(moments, [order["order_id"] for order in rows["orders"]]))
     rows["messages"] = draw(_messages(rows["enrollments"], day, zone))
     rows["engagements"] = draw(_engagements(rows["messages"], zone))
+    rows["points"] = draw(_points(moments))
     return Past(rows, day, zone)
 
 
@@ -209,6 +211,15 @@ def _engagements(draw: Any, messages: list[dict[str, Any]], zone: str) -> list[d
     return engagements
 
 
+def _points(moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    earned = st.fixed_dictionaries({
+        "fact": st.sampled_from([f"ordered/{order}" for order in ORDERS]),
+        "account_id": st.integers(1, len(PEOPLE)),
+        "occurred_at": moments,
+    })  # fmt: skip
+    return st.lists(earned, max_size=6, unique_by=lambda row: row["fact"])
+
+
 # --- what is seen -----------------------------------------------------------------------------------------------------
 
 
@@ -246,6 +257,11 @@ def _fill(driver: Any, past: Past) -> None:
     ]  # fmt: skip
     _insert(driver, "lifecycle.runs", runs)
     _insert(driver, "lifecycle.messages", messages)
+    accounts = [{"account_id": number, "customer_id": name} for number, name in enumerate(PEOPLE, start=1)]
+    _insert(driver, "lifecycle.points_accounts", accounts)
+    same = {"revision": 1, "kind": "earned", "other_side": "earned", "requested": 10, "points": 10}
+    same |= {"details": {}, "recorded_at": past.instant}
+    _insert(driver, "lifecycle.points_entries", [row | same for row in past.rows["points"]])
     for row in past.rows["engagements"]:
         about = {name: row[name] for name in ("journey", "step", "customer_id", "anchor")}
         key = "lifecycle.message_id(%(journey)s, %(step)s, %(customer_id)s, %(anchor)s)"
@@ -258,7 +274,8 @@ def _insert(driver: Any, table: str, rows: list[dict[str, Any]]) -> None:
         return
     names = ", ".join(rows[0])
     records = json.dumps(rows, default=lambda value: value.isoformat())
-    overriding = "overriding system value" if table == "lifecycle.runs" else ""
+    numbered = ("lifecycle.runs", "lifecycle.points_accounts")
+    overriding = "overriding system value" if table in numbered else ""
     driver.execute(
         f"insert into {table} ({names}) {overriding} select {names} from jsonb_populate_recordset(null::{table}, %s)",
         (records,),
