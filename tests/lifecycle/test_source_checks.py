@@ -484,3 +484,11 @@ def test_the_check_of_one_journey_leaves_the_mapping_alone(company: Company) -> 
     (company.project.folder / SOURCES / "carts.sql").unlink()
     assert checks.report("hello").problems == []
     assert len(checks.report().problems) == 1
+
+
+def test_the_proof_leaves_nothing_on_its_connection(company: Company) -> None:
+    """Not the view it made, which a pooler would hand to somebody else: that would stand before a table of its name."""
+    source_checks.proofs()
+    with database.transaction() as connection:
+        left = "select count(*) from pg_class where relnamespace = pg_my_temp_schema()"
+        assert database.driver(connection).execute(left).fetchall() == [(0,)]
