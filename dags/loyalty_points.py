@@ -3,8 +3,8 @@
 Gives points for orders and what else the earning rules in `include/sql/loyalty/` name (L-01, L-05, L-06, L-10), takes them
 back with refunds, and proves every night that the ledger agrees with the facts.
 
-A run accrues the day before it and what arrived late in the week before that. Missed days are accrued by a backfill, in any
-order: a fact gives its points once.
+A run accrues the day before it, every earlier day since the start date that no run accrued, and what of the last week arrived
+late. A backfill may repeat days in any order: a fact gives its points once.
 """
 
 import pendulum

@@ -37,7 +37,7 @@ MOST_SHARDS = 8
 LOOK_AGAIN_EVERY = timedelta(minutes=5)
 
 # Facts that arrive so late are still accrued by the daily run.
-LATE_FACTS = timedelta(days=8)
+LATE_FACTS = timedelta(days=7)
 _ONE_DAY = timedelta(days=1)
 
 DAG_DEFAULTS: dict[str, Any] = {
@@ -293,8 +293,8 @@ def add_journey_health() -> None:
 def add_accrual_tasks(programme: Programme) -> None:
     """Make the tasks of a loyalty programme in the Dag around the call: `accrue -> check_ledger`.
 
-    The run of a day accrues the day before it, and what of the week before that arrived late; never what was before the
-    Dag's start date.
+    The run of a day accrues the day before it, every earlier day that no run accrued, and what of the last week arrived
+    late; never what was before the Dag's start date.
     """
 
     @task
@@ -302,9 +302,7 @@ def add_accrual_tasks(programme: Programme) -> None:
         day = _day_of(context, programme.zone)
         # A fact of the day before the first run counts; what was before the programme does not.
         start = as_of.run_day(context["dag"].start_date, programme.zone) - _ONE_DAY
-        first, last = max(start, day - LATE_FACTS), day - _ONE_DAY
-        # A day from before the programme began is run on purpose.
-        return in_task(lambda: {"facts": loyalty.accrue(programme, min(first, last), last)})
+        return in_task(lambda: _accrue_up_to(programme, start, day - _ONE_DAY))
 
     @task
     def check_ledger() -> dict[str, int]:
@@ -313,6 +311,14 @@ def add_accrual_tasks(programme: Programme) -> None:
     accrued: Any = accrue()
     programme.schedule(*schedule_of(accrued.operator.dag))
     chain(accrued, check_ledger())
+
+
+def _accrue_up_to(programme: Programme, start: date, last: date) -> dict[str, int]:
+    """Accrue the days up to the last one: accrual has no lateness, it always catches up (architecture §5)."""
+    # A day from before the programme began is run on purpose.
+    earliest = min(start, last)
+    first = min(loyalty.first_open_day(programme, earliest, last) or last, max(earliest, last - LATE_FACTS))
+    return {"facts": loyalty.accrue(programme, first, last)}
 
 
 def _step_tasks(journey: Journey, step: Step, converted: Any) -> tuple[TaskGroup, Any, Any]:

@@ -50,9 +50,13 @@ def report(journey_name: str | None = None) -> Report:
 
 
 def labels(journey_name: str | None = None) -> list[Label]:
-    """The label of every segment, goal and end of journeys that have no problems."""
+    """The label of every file of an analyst that has no problems."""
     names = [journey_name] if journey_name else journeys.names()
-    return [_label(file) for name in names for file in _analyst_files(journeys.load(name))]
+    files = [file for name in names for file in _analyst_files(journeys.load(name))]
+    if not journey_name:
+        files += [rule for name in programmes.names() for rule in loyalty.rules_of(programmes.load(name))]
+        files += draws.rules()
+    return [_label(file) for file in files]
 
 
 def _label(file: AnalystSql) -> Label:

@@ -25,6 +25,9 @@ def main() -> None:
     """Run the command line; the exit code is 0, 1 (a check found something) or 2 (a mistake to mend)."""
     try:
         cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
     except click.ClickException as error:
         click.echo(f"error: {_in_one_line(error.format_message())}", err=True)
         sys.exit(2)
@@ -403,8 +406,11 @@ def _accrue(name: str, day: date | None, first: date | None, last: date | None) 
     programme = programmes.load(name)
     if (first is None) != (last is None) or (first and day):
         raise LifecycleError("The days to accrue are not clear", hint="Give --from and --to, or --as-of alone")
-    before = (day or _today(programme.zone)) - timedelta(days=1)
+    today = _today(programme.zone)
+    before = (day or today) - timedelta(days=1)
     first, last = first or before, last or before
+    if last > today:
+        raise LifecycleError(f"{last} has not begun in {programme.zone}", hint=f"Accrue days up to {today}")
     facts = loyalty.accrue(programme, first, last)
     click.echo(f"{first} to {last}: {facts} facts accrued")
 
@@ -877,7 +883,10 @@ def voucher_redeem(code: str, order_id: str, at: datetime | None, customer_id: s
         database.require_schema(connection)
         answer = vouchers.redeem(connection, code, order_id=order_id, at=at, customer_id=customer_id)
     said = asdict(answer)
-    _show(list(said), [list(said.values())], form)
+    if form == "table":
+        _show_table(["what", "value"], ([name, value] for name, value in said.items() if value is not None))
+    else:
+        _show(list(said), [list(said.values())], form)
     click.echo(f"{answer.says}.", err=True)
     if not answer.is_redeemed:
         sys.exit(1)

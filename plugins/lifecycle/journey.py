@@ -322,10 +322,7 @@ class Journey:
         for name in names:
             if names.count(name) > 1:
                 raise self._wrong(f"has two steps named {name!r}", "Give every step its own name")
-        if self.file.parent == settings.dags_folder() and self.file.stem != self.name:
-            raise self._wrong(
-                f"lives in {self.file.name}", f"Name the file {self.name}.py, or the journey {self.file.stem!r}"
-            )
+        require_file_named(self.name, "journey", self.file, self.line)
 
     def _check_numbers(self) -> None:
         if not _is_whole(self.holdout_percent, 0, 50):
@@ -364,6 +361,18 @@ class Journey:
 
     def _wrong(self, what: str, hint: str) -> LifecycleError:
         return LifecycleError(f"Journey {self.name!r} {what}", hint=hint, file=self.file, line=self.line)
+
+
+def require_file_named(name: str, noun: str, file: Path, line: int) -> None:
+    """Refuse a declaration in a Dag file of another name (architecture §2).
+
+    Raises:
+        LifecycleError: what is declared and its file do not share a name.
+    """
+    if file.parent == settings.dags_folder() and file.stem != name:
+        what = f"{noun.capitalize()} {name!r} lives in {file.name}"
+        hint = f"Name the file {name}.py, or the {noun} {file.stem!r}"
+        raise LifecycleError(what, hint=hint, file=file, line=line)
 
 
 def unknown_name(

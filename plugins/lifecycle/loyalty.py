@@ -15,7 +15,7 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lifecycle import as_of, database, points, settings, vouchers
+from lifecycle import as_of, customers, database, points, settings, vouchers
 from lifecycle.analyst_sql import AnalystSql
 from lifecycle.errors import LifecycleError
 from lifecycle.points import Happened, Kind
@@ -115,14 +115,12 @@ def rules_of(programme: Programme) -> list[AnalystSql]:
     return [AnalystSql(programme.rule_path(rule), "earning") for rule in programme.rules]
 
 
-def check(connection: Connection, programme: Programme) -> None:
-    """Check every earning rule against its contract.
-
-    Raises:
-        LifecycleError: the first rule that is broken, with file, line and hint.
-    """
-    for rule in rules_of(programme):
-        rule.checked_columns(connection)
+def first_open_day(programme: Programme, first: date, last: date) -> date | None:
+    """The first of some days that was never accrued; None when all were."""
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        span = {"programme": programme.name, "first": first, "last": last}
+        return database.rows(connection, "engine/points/first_open_day.sql", **span)[0].day
 
 
 def stage(connection: Connection, programme: Programme, first: date, last: date) -> None:
@@ -314,6 +312,7 @@ def redeem(
         NoVoucherLeftError: the voucher comes from a pool that is empty; no points are taken.
     """
     reward = programme.reward(reward_name)
+    customers.require_known(connection, customer_id)
     database.set_as_of(connection, at, programme.zone)
     fact = f"redemption/{key}"
     details = {"reward": reward.name}
@@ -335,6 +334,7 @@ def adjust(
         raise LifecycleError("An adjustment needs a reason", hint="Say why: --why 'parcel was lost'")
     if not given:
         raise LifecycleError("An adjustment of 0 points changes nothing", hint="Give a number such as 50 or -50")
+    customers.require_known(connection, customer_id)
     details = {"who": who, "why": why}
     return post(connection, Entry(f"adjustment/{key}", "adjusted", customer_id, given, at, details=details))
 
@@ -348,7 +348,12 @@ def totals(connection: Connection) -> Totals:
 
 
 def statement(connection: Connection, customer_id: str) -> list[StatementLine]:
-    """What happened to a customer's points, oldest first."""
+    """What happened to a customer's points, oldest first.
+
+    Raises:
+        LifecycleError: nobody knows the customer.
+    """
+    customers.require_known(connection, customer_id)
     found = database.rows(connection, "engine/points/statement.sql", customer_id=customer_id)
     return [StatementLine(*row) for row in found]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lifecycle import settings
 from lifecycle.errors import LifecycleError
-from lifecycle.journey import Voucher, check_name, place_of_declaration, unknown_name
+from lifecycle.journey import Voucher, check_name, place_of_declaration, require_file_named, unknown_name
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ class Programme:
         object.__setattr__(self, "file", file)
         object.__setattr__(self, "line", line)
         check_name("programme", self.name, file=file, line=line)
-        if file.parent == settings.dags_folder() and file.stem != self.name:
-            raise self._wrong(f"lives in {file.name}", f"Name the file {self.name}.py, or the programme {file.stem!r}")
+        require_file_named(self.name, "programme", file, line)
         for noun, names in (("rule", list(self.rules)), ("reward", [reward.name for reward in self.rewards])):
             for name in names:
                 if names.count(name) > 1:

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import as_of, database, outbox, predicates, revisions, runs, segments, settings
+from lifecycle import as_of, customers, database, outbox, predicates, revisions, runs, segments, settings
 from lifecycle.analyst_sql import AnalystSql
 from lifecycle.errors import LifecycleError
 
@@ -39,11 +39,7 @@ def explain(declared: list[Declared], customer_id: str, day: date | None, now: d
     found: list[dict[str, Any]] = []
     with database.transaction() as connection:
         database.require_schema(connection)
-        (person,) = database.rows(connection, "engine/why/person.sql", customer_id=customer_id)
-        if not person.is_known:
-            raise LifecycleError(
-                f"There is no customer {customer_id!r}", hint="Give the customer_id, as shop.customers has it"
-            )
+        customers.require_known(connection, customer_id)
         for one in declared:
             asked = {"customer_id": customer_id, "journey": one.journey.name}
             (latest,) = database.rows(connection, "engine/why/latest_day.sql", **asked)

@@ -28,7 +28,7 @@ def test_a_run_accrues_the_days_before_it_once_and_fails_when_ledger_and_shop_di
 ) -> None:
     home = tmp_path_factory.mktemp("airflow")
     shop.customer("ana")
-    for ordered in (date(2025, 12, 30), date(2026, 3, 3), date(2026, 3, 9), DAY):
+    for ordered in (date(2025, 12, 30), date(2026, 1, 15), date(2026, 3, 9), DAY):
         shop.order("ana", ordered)
 
     def run() -> dict[str, Any]:
@@ -38,7 +38,7 @@ def test_a_run_accrues_the_days_before_it_once_and_fails_when_ledger_and_shop_di
         return shop.connection.execute("select fact, points from lifecycle.points_entries order by fact").fetchall()
 
     assert run()["run"] == "success"
-    # Not the day itself, which is not over, and not what was before the programme.
+    # Days that no run accrued are caught up with; not the day itself, which is not over, and not what was before.
     assert points() == [("ordered/order-0002", 100), ("ordered/order-0003", 100)]
     late = shop.order("ana", date(2026, 3, 4))
     shop.connection.execute("update imported.orders set total_cents = 1500 where order_id = 'order-0002'")

@@ -113,6 +113,13 @@ def rows_per_table(connection: psycopg.Connection[Any]) -> dict[str, int]:
         (("plan", "reactivaton"), "Did you mean 'reactivation'."),
         (("report", "reactivaton"), "Did you mean 'reactivation'."),
         (("run", "reactivaton"), "Did you mean 'reactivation'."),
+        (("run", "reactivation", "--from", "2026-03-01", "--to", "2026-03-02"), "are for loyalty programmes"),
+        (("run", "loyalty_points", "--from", "2199-03-01", "--to", "2199-03-02"), "2199-03-02 has not begun in"),
+        (("run", "loyalty_points", "--from", "2026-03-01"), "The days to accrue are not clear. Give --from and --to"),
+        (("points", "nobody"), "There is no customer 'nobody'. Give the customer_id"),
+        (("points", "adjust", "nobody", "5", "--key", "a", "--why", "b"), "There is no customer 'nobody'."),
+        (("points", "redeem", "nobody", "twenty_percent", "--key", "a"), "There is no customer 'nobody'."),
+        (("points", "redeem", "nobody", "twenty_percents", "--key", "a"), "Did you mean 'twenty_percent'."),
         (("pause", "emial"), "There is no scope 'emial'. Did you mean 'email'."),
         (("resume", "nothing"), "There is no scope 'nothing'. Known: all, "),
         (("audience", "reactivation/survey", "--as-of", "31.03.2026"), "'31.03.2026' is not a day. Write it as"),
@@ -404,3 +411,16 @@ def test_a_live_shop_runs_no_other_day_than_today(run: Any, monkeypatch: pytest.
     answer = run("run", "reactivation", "--as-of", day)
     assert answer.code == 2
     assert f"{day} is not today, and real people would be messaged." in answer.err
+
+
+@pytest.mark.parametrize("group", ["db", "points", "draw", "voucher"])
+def test_a_group_without_a_command_shows_its_help_over_several_lines(run: Run, group: str) -> None:
+    answer = run(group)
+    assert answer.code == 2
+    assert f"lifecycle {group} [OPTIONS]" in answer.err
+    assert "\n\nCommands:\n" in answer.err
+
+
+def test_what_a_till_is_told_about_a_code_is_read_line_by_line(run: Run, shop: Shop) -> None:
+    answer = run("voucher", "redeem", "CDFG-HJKL-MNPQ", "--order", "O-1")
+    assert (answer.code, answer.table()) == (1, [["what", "value"], ["outcome", "mistyped"]])

@@ -41,6 +41,11 @@ from lifecycle.loyalty import ConflictError, Entry, NotEnoughPointsError
 from lifecycle.programme import Programme, Reward
 from lifecycle.vouchers import IssuedVoucher
 
+# Read now: the tests themselves know no settings of the outside.
+OPERATIONS, KILLS, STORIES, STEPS = (
+    int(os.environ.get(f"LIFECYCLE_TEST_{name}", default))
+    for name, default in (("OPERATIONS", "1500"), ("KILLS", "6"), ("STORIES", "15"), ("STEPS", "20"))
+)
 UCI = PROJECT.parent / "shared" / "data" / "uci"
 RULES = ("ordered", "refunded", "cancelled", "joined_list", "completed_profile", "connected_social", "answered_survey")
 REWARDS = (
@@ -386,6 +391,7 @@ def test_a_donation_goes_to_the_charity_and_a_product_has_no_code(shop: Shop) ->
 
 
 def test_who_adjusted_points_and_why_is_kept_and_nobody_is_left_with_less_than_nothing(shop: Shop) -> None:
+    shop.customer("ana")
     with database.transaction() as connection:
         kept: dict[str, Any] = {"who": "eve", "why": "parcel was lost", "at": NOON}
         loyalty.adjust(connection, "ana", 30, key="a", **kept)
@@ -415,7 +421,7 @@ def test_thousands_of_writers_at_once_lose_nothing_and_overdraw_nobody(
 ) -> None:
     """G10: 8 connections, 15 % retries, 2 % with the same key and another content."""
     monkeypatch.setenv("LIFECYCLE_POINTS_REFUNDS", "clamp")
-    operations = [*_operations(int(os.environ.get("LIFECYCLE_TEST_OPERATIONS", "1500")), random.Random(3))]
+    operations = [*_operations(OPERATIONS, random.Random(3))]
     with ThreadPoolExecutor(8) as workers:
         outcomes = list(workers.map(_outcome, operations))
     said = Counter(outcomes)
@@ -469,7 +475,7 @@ def test_whoever_is_killed_in_the_middle_leaves_a_ledger_that_agrees_with_the_fa
         who = shop.customer(f"c-{number}")
         for _ in range(4):
             shop.order(who, FIRST + timedelta(days=chance.randrange(10)), total_cents=chance.randrange(100, 9_000))
-    for _ in range(int(os.environ.get("LIFECYCLE_TEST_KILLS", "6"))):
+    for _ in range(KILLS):
         worker = subprocess.Popen([sys.executable, "-c", WORKER], cwd=PROJECT, stdout=subprocess.PIPE)
         assert worker.stdout
         worker.stdout.readline()
@@ -572,12 +578,11 @@ class Stories(RuleBasedStateMachine):
 
 def test_the_ledger_does_what_a_plain_dictionary_does(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIFECYCLE_POINTS_REFUNDS", "clamp")
-    stories = int(os.environ.get("LIFECYCLE_TEST_STORIES", "15"))
     run_state_machine_as_test(
         Stories,
         settings=hypothesis_settings(
-            max_examples=stories,
-            stateful_step_count=int(os.environ.get("LIFECYCLE_TEST_STEPS", "20")),
+            max_examples=STORIES,
+            stateful_step_count=STEPS,
             deadline=None,
             database=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -1,4 +1,4 @@
--- Whether anything is known of a customer: by the shop at any time, or by a decision that was kept.
+-- Whether anything is known of a customer: by the shop at any time, by a decision that was kept, or by the points ledger.
 select
     exists (
         select 1
@@ -9,4 +9,9 @@ select
         select 1
         from lifecycle.messages as messages
         where messages.customer_id = :customer_id
+    )
+    or exists (
+        select 1
+        from lifecycle.points_accounts as accounts
+        where accounts.customer_id = :customer_id
     ) as is_known
