@@ -1,4 +1,4 @@
--- Whether anything is known of a customer: by the shop at any time, by a decision that was kept, or by the points ledger.
+-- Whether anybody knows a customer: the shop at any time, a decision that was kept, or the points ledger.
 select
     exists (
         select 1
