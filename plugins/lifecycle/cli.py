@@ -370,7 +370,7 @@ def run_command(
     To try a journey out on any day; with --today also what happens to a day that is repaired late. To repair a day that
     Airflow missed, use `lifecycle backfill`.
     """
-    from lifecycle import approvals, deferred, journeys, programmes, settings, stages
+    from lifecycle import approvals, journeys, programmes, settings, stages
 
     if journey in programmes.names():
         _accrue(journey, day, first, last)
@@ -389,8 +389,6 @@ def run_command(
     stages.check_sources(context)
     _ensure_servers()
     done = stages.run_all(context, _channel, counts_approved)
-    if done["readmitted"]:
-        deferred.send(_channel)
     for step_name, counts in done["steps"].items():
         for outcome, people in sorted(counts.items()):
             click.echo(f"{context.run_day} {step_name}: {people} {outcome}")

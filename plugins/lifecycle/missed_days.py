@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from lifecycle.journey import Journey
+    from lifecycle.journey import Journey, Step
     from lifecycle.journeys import Declared
     from lifecycle.runs import RunContext
 
@@ -75,12 +75,13 @@ def _select(connection: Connection, missed: RunContext) -> None:
         enrollments.enter(connection, opened[0].run_id, missed.journey, step)
 
 
-def readmit(connection: Connection, context: RunContext) -> int:
+def readmit(connection: Connection, context: RunContext) -> list[tuple[RunContext, Step]]:
     """Plan again for people whom later runs had left out as past the entry, and who entered by now (A-4).
 
     It matters to runs that are executed before their turn only: a journey's first days, repaired last. Their messages
-    leave as deferred ones do. Returns for how many steps of other days it planned.
+    leave as deferred ones do. Returns the steps of other days that it planned, with the runs of these days.
     """
+    planned: list[tuple[RunContext, Step]] = []
     found = database.rows(
         connection, "engine/enrollments/readmit.sql", journey=context.journey.name, run_day=context.run_day
     )
@@ -90,7 +91,8 @@ def readmit(connection: Connection, context: RunContext) -> int:
         step = other.journey.step(row.step)
         outbox.plan(connection, row.run_id, other, step, [])
         database.run(connection, "engine/outbox/send_soon.sql", run_id=row.run_id, step=step.name)
-    return len(found)
+        planned.append((other, step))
+    return planned
 
 
 class Missed(NamedTuple):

@@ -126,7 +126,8 @@ def claim(
         connection,
         "engine/outbox/claim.sql",
         journey=context.journey.name,
-        skew_days=context.skew_days,
+        # Whoever comes back later on a day that is played is not known yet, whatever the clock shows.
+        played_at=context.known_at if context.skew_days else None,
         step=step.name,
         channel=step.message.channel,
         **ids_of_shard(shard, shards),

@@ -233,7 +233,9 @@ def run_all(
         send(context, step, channel_for(step))
     if held:
         raise approvals.held_error(context, held, hint=approvals.command(context, held))
-    closed = close(context)
+    closed, readmitted = _close(context)
+    for other, step in readmitted:
+        send(other, step, channel_for(step))
     return {"converted": converted["converted"], "steps": report(context), **closed}
 
 
@@ -242,11 +244,16 @@ def close(context: RunContext) -> dict[str, int]:
 
     And, after a day that was executed before its turn, for how many `readmitted` steps of later days it planned again.
     """
+    return _close(context)[0]
+
+
+def _close(context: RunContext) -> tuple[dict[str, int], list[tuple[RunContext, Step]]]:
     with database.transaction() as connection:
         runs.enter(connection, context)
         database.set_as_of(connection, context.known_at, context.zone)
         closed = close_enrollments(connection, context)
-        return {**closed, "readmitted": missed_days.readmit(connection, context)}
+        readmitted = missed_days.readmit(connection, context)
+    return {**closed, "readmitted": len(readmitted)}, readmitted
 
 
 def close_enrollments(connection: Connection, context: RunContext) -> dict[str, int]:

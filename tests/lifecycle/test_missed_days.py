@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from collections import Counter
@@ -203,6 +204,22 @@ def test_days_played_as_if_they_were_today_end_the_same_in_any_order(ladder: Lad
     assert decided[1] == decided[0]
     assert decided[2] == decided[0]
     assert "past_entry" in decided[0].values()
+
+
+def test_who_comes_back_on_a_played_day_gets_its_message_whatever_later_days_know(shop: Shop) -> None:
+    shop.customer("ana")
+    shop.order("ana", date(2026, 2, 7))
+    shop.order("ana", datetime(2026, 4, 8, 0, 30, tzinfo=timezone.utc))
+    ladder = Ladder(shop)
+    days = [date(2026, 3, 9), date(2026, 4, 8), date(2026, 4, 9)]
+    for order in itertools.permutations(days):
+        ladder.forget()
+        for day in order:
+            ladder.run(day, today=day)
+        decided = {step: outcome for (step, _, _), outcome in ladder.decisions().items()}
+        assert decided == {"survey": "send", "contest": "send"}, order
+        assert len(ladder.provider.received) == 2, order
+        ladder.provider.received.clear()
 
 
 def test_a_person_who_reached_the_next_step_meanwhile_gets_that_one_alone(

@@ -41,7 +41,7 @@ judged as (
         contacts.address,
         contacts.address_hash,
         case
-            when enrollments.exited_at <= now() - make_interval(days => :skew_days)
+            when enrollments.exited_at <= coalesce(cast(:played_at as timestamptz), now())
                 then case enrollments.exit_reason when 'superseded' then 'superseded' else 'converted' end
             when contacts.address is null then 'invalid_address'
             when candidates.kind = 'marketing' and not contacts.has_consent then 'no_consent'
