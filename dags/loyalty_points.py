@@ -1,7 +1,7 @@
 """# Loyalty points
 
 Gives points for orders and what else the earning rules in `include/sql/loyalty/` name (L-01, L-05, L-06, L-10), takes them
-back with refunds, and proves every night that the ledger agrees with the facts.
+back with refunds, moves customers between tiers (L-08), and proves every night that the ledger agrees with the facts.
 
 A run accrues the day before it, every earlier day since the start date that no run accrued, and what of the last week arrived
 late. A backfill may repeat days in any order: a fact gives its points once.
@@ -10,7 +10,7 @@ late. A backfill may repeat days in any order: a fact gives its points once.
 import pendulum
 from airflow.sdk import DAG
 
-from lifecycle import DAG_DEFAULTS, Programme, Reward, Voucher, add_accrual_tasks, daily
+from lifecycle import DAG_DEFAULTS, Programme, Reward, Tier, Voucher, add_accrual_tasks, daily
 
 programme = Programme(
     name="loyalty_points",
@@ -28,6 +28,13 @@ programme = Programme(
         Reward("tote_bag", points=800, product="tote-bag"),
         Reward("clean_water", points=100, charity="clean-water"),
     ),
+    # What was earned in the last 365 days, refunds taken off.
+    tiers=(
+        Tier("silver", from_points=2_000, free_shipping=True),
+        Tier("gold", from_points=8_000, percent_off=10, free_shipping=True, draw_entries=1),
+        Tier("platinum", from_points=20_000, percent_off=50, free_shipping=True, draw_entries=3),
+    ),
+    tier_days=365,
 )
 
 with DAG(

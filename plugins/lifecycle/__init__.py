@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         daily,
     )
     from lifecycle.journey import Email, Goal, Journey, Sms, Step, Suppress, Voucher
-    from lifecycle.programme import Programme, Reward
+    from lifecycle.programme import Programme, Reward, Tier
 
 _HOMES = {
     "DAG_DEFAULTS": "airflow_tasks",
@@ -39,6 +39,7 @@ _HOMES = {
     "Voucher": "journey",
     "Programme": "programme",
     "Reward": "programme",
+    "Tier": "programme",
 }
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Sms",
     "Step",
     "Suppress",
+    "Tier",
     "Voucher",
     "add_accrual_tasks",
     "add_deferred_sending",

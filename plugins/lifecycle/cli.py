@@ -704,19 +704,25 @@ def points() -> None:
 @click.argument("customer_id", metavar="CUSTOMER")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 def points_show(customer_id: str, form: str) -> None:
-    """Show a customer's balance and everything that happened to their points, oldest first."""
-    from lifecycle import database, loyalty
+    """Show a customer's balance, tier and everything that happened to their points, oldest first."""
+    from lifecycle import database, loyalty, tiers
 
     with database.transaction() as connection:
         database.require_schema(connection)
         lines = loyalty.statement(connection, customer_id)
+        status = tiers.of_customer(connection, customer_id, _now())
     balance = lines[-1].balance if lines else 0
     if form == "json":
         entries = [line._asdict() for line in lines]
-        click.echo(json.dumps({"customer_id": customer_id, "balance": balance, "entries": entries}, default=str))
+        tier = status and status._asdict()
+        shown = {"customer_id": customer_id, "balance": balance, "tier": tier, "entries": entries}
+        click.echo(json.dumps(shown, default=str))
         return
     _show(list(loyalty.StatementLine._fields), lines, form)
     click.echo(f"{customer_id} has {balance} points", err=True)
+    if status:
+        gives = f": {status.benefits}" if status.benefits else ""
+        click.echo(f"{customer_id} is {status.tier} since {status.since.date()}{gives}", err=True)
 
 
 @points.command("totals")
@@ -738,15 +744,19 @@ def points_totals(form: str) -> None:
 @click.option("--check", "only_check", is_flag=True, help="Only say what differs; exit 1 when something does.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 def points_rebuild(only_check: bool, form: str) -> None:
-    """Recompute the ledger from the facts of the days that were accrued, and correct what differs by further entries."""
+    """Recompute the ledger from the facts of the days that were accrued, and tiers from it, and correct what differs."""
     from lifecycle import loyalty, programmes
 
-    found = loyalty.differences(programmes.only(), repair=not only_check)
+    programme = programmes.only()
+    found = loyalty.differences(programme, repair=not only_check)
     if found or form != "table":
         _show(list(loyalty.Difference._fields), found, form)
     said = f"{len(found)} facts {'differ' if only_check else 'corrected'}" if found else "ledger and facts agree"
     click.echo(said, err=True)
-    if found and only_check:
+    moved = loyalty.misplaced(programme) if only_check else 0
+    if moved:
+        click.echo(f"{moved} tiers differ from what the ledger tells", err=True)
+    if only_check and (found or moved):
         sys.exit(1)
 
 

@@ -13,6 +13,18 @@ NOT_AS_OF: dict[str, frozenset[str]] = {
     "carts": frozenset({"items", "updated_at"}),
     "dependants": frozenset({"name", "birthday"}),
     "engagements": frozenset({"properties"}),
+    "rewards": frozenset({"points", "percent_off", "product_id", "charity"}),
+    "tier_levels": frozenset(
+        {
+            "place",
+            "from_points",
+            "from_spend_cents",
+            "tier_days",
+            "percent_off",
+            "free_shipping",
+            "draw_entries",
+        }
+    ),
 }
 """By view of `shop`: the columns that show today's value and not the one of `as_of()`. This is the one list of them."""
 

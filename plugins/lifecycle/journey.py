@@ -75,7 +75,7 @@ class Sms(Message):
         if not isinstance(self.valid_for, timedelta) or not timedelta(seconds=1) <= self.valid_for <= _LONGEST_VALID:
             hint = "Give a duration of up to ten hours, as in pendulum.duration(hours=4)"
             raise _declared_wrong(f"Sms valid_for={self.valid_for!r}", hint)
-        if not _is_whole(self.max_parts, 1, _MOST_PARTS):
+        if not is_whole(self.max_parts, 1, _MOST_PARTS):
             raise _declared_wrong(f"Sms max_parts={self.max_parts!r}", f"Give a whole number from 1 to {_MOST_PARTS}")
 
     @property
@@ -141,9 +141,9 @@ class Voucher:
             what = "that gives several things" if any(gives) else "that gives nothing"
             hint = "Give one of percent_off, amount_cents, free_shipping and gift"
             raise _declared_wrong(f"Voucher {what}", hint)
-        if self.percent_off is not None and not _is_whole(self.percent_off, 1, 100):
+        if self.percent_off is not None and not is_whole(self.percent_off, 1, 100):
             raise _declared_wrong(f"Voucher percent_off={self.percent_off!r}", "Give a whole number from 1 to 100")
-        if self.amount_cents is not None and not _is_whole(self.amount_cents, 1, _MOST_CENTS):
+        if self.amount_cents is not None and not is_whole(self.amount_cents, 1, _MOST_CENTS):
             hint = f"Give a whole number of hundredths from 1 to {_MOST_CENTS}"
             raise _declared_wrong(f"Voucher amount_cents={self.amount_cents!r}", hint)
         if self.gift is not None and not (isinstance(self.gift, str) and self.gift.strip() and self.gift.isprintable()):
@@ -164,7 +164,7 @@ class Voucher:
             raise _declared_wrong(
                 f"Voucher with {given}", "Give one of valid_days=14 and valid_for=timedelta(hours=24)"
             )
-        if self.valid_days is not None and not _is_whole(self.valid_days, 1, _MOST_DAYS):
+        if self.valid_days is not None and not is_whole(self.valid_days, 1, _MOST_DAYS):
             hint = f"Give a number of days from 1 to {_MOST_DAYS}"
             raise _declared_wrong(f"Voucher valid_days={self.valid_days!r}", hint)
         lasts = self.valid_for
@@ -325,7 +325,7 @@ class Journey:
         require_file_named(self.name, "journey", self.file, self.line)
 
     def _check_numbers(self) -> None:
-        if not _is_whole(self.holdout_percent, 0, 50):
+        if not is_whole(self.holdout_percent, 0, 50):
             raise self._wrong(f"has holdout_percent={self.holdout_percent!r}", "Give a whole number from 0 to 50")
         if self.kind not in ("marketing", "transactional"):
             raise self._wrong(f"has kind={self.kind!r}", 'Give "marketing" or "transactional"')
@@ -333,7 +333,7 @@ class Journey:
             raise self._wrong(f"has priority={self.priority}", "Give a whole number from 0 to 100")
         if self.entry not in ("none", "at_their_age"):
             raise self._wrong(f"has entry={self.entry!r}", 'Give "none" or "at_their_age"')
-        if self.goal and not _is_whole(self.goal.within_days, 1, 365):
+        if self.goal and not is_whole(self.goal.within_days, 1, 365):
             raise self._wrong(
                 f"has a goal within_days={self.goal.within_days!r}", "Give a number of days from 1 to 365"
             )
@@ -384,7 +384,7 @@ def unknown_name(
     return LifecycleError(f"There is no {noun} {name!r}", hint=hint, file=file, line=line)
 
 
-def _is_whole(value: object, least: int, most: int) -> bool:
+def is_whole(value: object, least: int, most: int) -> bool:
     """Whether a value is a whole number in a range; True and 2.5 are none, whatever Python says."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 

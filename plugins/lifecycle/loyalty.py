@@ -15,7 +15,7 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lifecycle import as_of, customers, database, points, settings, vouchers
+from lifecycle import as_of, customers, database, points, settings, tiers, vouchers
 from lifecycle.analyst_sql import AnalystSql
 from lifecycle.errors import LifecycleError
 from lifecycle.points import Happened, Kind
@@ -81,12 +81,14 @@ class StatementLine(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A fact about which the ledger and the shop do not agree, in points."""
+    """A fact about which the ledger and the shop do not agree, in points; in hundredths of money spent when tiers ask."""
 
     fact: str
     customer_id: str
     in_ledger: int
     in_facts: int
+    cents_in_ledger: int
+    cents_in_facts: int
 
 
 # --- earning ----------------------------------------------------------------------------------------------------------
@@ -107,6 +109,7 @@ def accrue(programme: Programme, first: date, last: date) -> int:
         stage(connection, programme, first, last)
         written = _write_staged(connection, programme, days)
         _settle_staged(connection, as_of.end_of(last, programme.zone))
+        tiers.move(connection, programme)
     return written
 
 
@@ -148,7 +151,7 @@ def stage(connection: Connection, programme: Programme, first: date, last: date)
 
 def _copy_facts(connection: Connection, rule: AnalystSql) -> None:
     name = rule.path.stem
-    columns = ("fact", "customer_id", "occurred_at", "points")
+    columns = ("fact", "customer_id", "occurred_at", "points", "spend_cents", "counts_from")
     for chunk in rule.chunks(connection):
         records = ((f"{name}/{fact}", *rest) for fact, *rest in chunk)
         database.copy_rows(connection, "pg_temp.staged_points", columns, records)
@@ -204,6 +207,8 @@ class _Correction(NamedTuple):
     points: int
     policy: str | None
     occurred_at: datetime
+    spend_cents: int = 0
+    counts_from: datetime | None = None
 
 
 def _corrections(account_id: int, history: list[Happened], at: datetime) -> Iterator[_Correction]:
@@ -225,7 +230,9 @@ def _corrections(account_id: int, history: list[Happened], at: datetime) -> Iter
 def _correct(connection: Connection, corrections: list[_Correction]) -> None:
     if not corrections:
         return
-    facts, kinds, account_ids, requested, given, policies, occurred_ats = map(list, zip(*corrections, strict=True))
+    facts, kinds, account_ids, requested, given, policies, occurred_ats, spend_cents, counts_from = map(
+        list, zip(*corrections, strict=True)
+    )
     database.run(
         connection,
         "engine/points/correct.sql",
@@ -236,6 +243,8 @@ def _correct(connection: Connection, corrections: list[_Correction]) -> None:
         points=given,
         policies=policies,
         occurred_ats=occurred_ats,
+        spend_cents=spend_cents,
+        counts_from=counts_from,
     )
 
 
@@ -361,7 +370,7 @@ def statement(connection: Connection, customer_id: str) -> list[StatementLine]:
 def differences(programme: Programme, *, repair: bool = False) -> list[Difference]:
     """Recompute the ledger from the facts of the days that were accrued; returns what does not agree.
 
-    With `repair` each difference is corrected by a further entry.
+    With `repair` each difference is corrected by a further entry, and everybody's tiers are told anew.
     """
     with database.transaction() as connection:
         database.require_schema(connection)
@@ -369,25 +378,49 @@ def differences(programme: Programme, *, repair: bool = False) -> list[Differenc
         if not span.first_day:
             return []
         stage(connection, programme, span.first_day, span.last_day)
-        asked = {"programme": programme.name, "rules": list(programme.rules)}
+        asked = {
+            "programme": programme.name,
+            "rules": list(programme.rules),
+            "is_spend_counted": programme.is_spend_counted,
+        }
         found = database.rows(connection, "engine/points/differences.sql", **asked)
         if repair and found:
             _repair(connection, found)
             _settle_staged(connection, as_of.end_of(span.last_day, programme.zone))
-    return [Difference(row.fact, row.customer_id, row.in_ledger, row.in_facts) for row in found]
+        if repair:
+            tiers.rebuild(connection, programme)
+    return [Difference(*(getattr(row, name) for name in Difference._fields)) for row in found]
+
+
+def misplaced(programme: Programme) -> int:
+    """How many tiers, of now and of the past, the ledger tells otherwise than they stand; nothing is changed."""
+    with database.transaction() as connection, connection.begin_nested() as rehearsal:
+        (span,) = database.rows(connection, "engine/points/accrued_span.sql", programme=programme.name)
+        if not span.last_day:
+            return 0
+        database.set_as_of(connection, as_of.end_of(span.last_day, programme.zone), programme.zone)
+        found = tiers.rebuild(connection, programme)
+        rehearsal.rollback()
+    return found
 
 
 def require_agreement(programme: Programme) -> int:
-    """Refuse a ledger that does not agree with the facts; returns 0, which is how many facts differ.
+    """Refuse a ledger that does not agree with the facts, or tiers that do not agree with it; returns 0: nothing differs.
 
     Raises:
-        LifecycleError: how many facts differ, and which is the first.
+        LifecycleError: how many facts differ, and which is the first; or how many tiers.
     """
     found = differences(programme)
+    hint = "Look at them with: lifecycle points rebuild --check; correct them with: lifecycle points rebuild"
     if found:
-        hint = "Look at them with: lifecycle points rebuild --check; correct them with: lifecycle points rebuild"
-        first = f"{found[0].fact} has {found[0].in_ledger} points and should have {found[0].in_facts}"
+        one = found[0]
+        first = f"{one.fact} has {one.in_ledger} points and should have {one.in_facts}"
+        if one.in_ledger == one.in_facts:
+            first = f"{one.fact} has {one.cents_in_ledger} hundredths spent and should have {one.cents_in_facts}"
         raise LifecycleError(f"{len(found)} facts differ between shop and ledger; {first}", hint=hint)
+    moved = misplaced(programme)
+    if moved:
+        raise LifecycleError(f"{moved} tiers differ from what the ledger tells", hint=hint)
     return 0
 
 
@@ -402,7 +435,17 @@ def _repair(connection: Connection, found: list[Any]) -> None:
             change = row.in_facts - row.in_ledger
             given = 0 if row.policy == "clamp" else change
             corrections.append(
-                _Correction(row.fact, row.kind, row.account_id, change, given, row.policy, row.occurred_at)
+                _Correction(
+                    row.fact,
+                    row.kind,
+                    row.account_id,
+                    change,
+                    given,
+                    row.policy,
+                    row.occurred_at,
+                    row.cents_in_facts - row.cents_in_ledger,
+                    row.counts_from,
+                )
             )
         _correct(connection, corrections)
         database.run(connection, "engine/points/accrue.sql", policy=policy, expire_days=expire_days)

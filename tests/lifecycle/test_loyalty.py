@@ -38,7 +38,7 @@ from lifecycle import csv_import, database, demo_shop, loyalty
 from lifecycle.errors import LifecycleError
 from lifecycle.journey import Voucher
 from lifecycle.loyalty import ConflictError, Entry, NotEnoughPointsError
-from lifecycle.programme import Programme, Reward
+from lifecycle.programme import Programme, Reward, Tier
 from lifecycle.vouchers import IssuedVoucher
 
 # Read now: the tests themselves know no settings of the outside.
@@ -53,12 +53,13 @@ REWARDS = (
     Reward("tote_bag", points=800, product="tote-bag"),
     Reward("clean_water", points=100, charity="clean-water"),
 )
+TIERS = (Tier("silver", from_points=2_000), Tier("gold", from_points=8_000, percent_off=50, draw_entries=3))
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 FIRST, LAST = date(2026, 3, 1), date(2026, 3, 10)
 
 
 def programme() -> Programme:
-    made = Programme("loyalty_points", rules=RULES, rewards=REWARDS)
+    made = Programme("loyalty_points", rules=RULES, rewards=REWARDS, tiers=TIERS)
     made.schedule("0 3 * * *", "Europe/London")
     return made
 
@@ -69,6 +70,14 @@ def ledger(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
         "select fact, kind, customer_id, min(occurred_at), sum(requested), sum(points) "
         "from lifecycle.points_entries inner join lifecycle.points_accounts using (account_id) "
         "group by fact, kind, customer_id order by fact"
+    ).fetchall()
+
+
+def tier_periods(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
+    """Who was in which tier, when."""
+    return connection.execute(
+        "select customer_id, since, until, tier, changed_from from lifecycle.tier_periods "
+        "inner join lifecycle.points_accounts using (account_id) order by customer_id, since"
     ).fetchall()
 
 
@@ -225,7 +234,8 @@ def test_a_year_accrued_at_once_and_day_by_day_backward_is_the_same_ledger_and_t
     """L-01, G11: held against plain arithmetic over the files."""
     shop, folder, first, last = real_shop
     loyalty.accrue(programme(), first, last)
-    at_once = ledger(shop.connection)
+    at_once, tiers_at_once = ledger(shop.connection), tier_periods(shop.connection)
+    assert tiers_at_once
     expected: Counter[str] = Counter()
     for name, column, sign in (("orders", "total", 1), ("refunds", "amount", -1)):
         if (folder / f"{name}.csv").exists():
@@ -244,13 +254,16 @@ def test_a_year_accrued_at_once_and_day_by_day_backward_is_the_same_ledger_and_t
     for days in range((last - first).days + 1):
         loyalty.accrue(programme(), last - timedelta(days=days), last - timedelta(days=days))
     assert ledger(shop.connection) == at_once
-    assert loyalty.differences(programme()) == []
+    assert tier_periods(shop.connection) == tiers_at_once
+    assert loyalty.require_agreement(programme()) == 0
 
 
 def start_again(shop: Shop) -> None:
     """An empty ledger, for the comparison; the product itself cannot do this."""
     shop.connection.execute("alter table lifecycle.points_entries disable trigger all")
-    shop.connection.execute("truncate lifecycle.points_entries, lifecycle.points_accounts, lifecycle.accrued_days")
+    shop.connection.execute(
+        "truncate lifecycle.points_entries, lifecycle.points_accounts, lifecycle.accrued_days, lifecycle.tier_periods"
+    )
     shop.connection.execute("alter table lifecycle.points_entries enable trigger all")
 
 
@@ -271,7 +284,8 @@ def test_shuffled_repeated_and_parallel_days_end_in_the_same_balances(
             refund(shop, who, chance.choice(days), chance.randrange(100, 9_000))
     for day in days:
         loyalty.accrue(programme(), day, day)
-    forward = final(shop)
+    forward, tiers_forward = final(shop), tier_periods(shop.connection)
+    assert tiers_forward
     assert policy == "allow_debt" or min(balances(shop.connection).values()) >= 0
     start_again(shop)
     thrice = days * 3
@@ -280,6 +294,7 @@ def test_shuffled_repeated_and_parallel_days_end_in_the_same_balances(
         list(workers.map(lambda day: loyalty.accrue(programme(), day, day), thrice))
     loyalty.accrue(programme(), days[-1], days[-1])
     assert final(shop) == forward
+    assert tier_periods(shop.connection) == tiers_forward
 
 
 def final(shop: Shop) -> list[tuple[Any, ...]]:
@@ -606,9 +621,9 @@ def test_what_was_changed_in_the_shop_after_it_was_accrued_is_found_and_correcte
     found = loyalty.differences(programme())
     assert sorted(found) == sorted(
         [
-            (f"ordered/{changed}", "ana", 100, 150),
-            (f"ordered/{removed}", "ana", 100, 0),
-            (f"ordered/{late}", "ana", 0, 30),
+            (f"ordered/{changed}", "ana", 100, 150, 1000, 1500),
+            (f"ordered/{removed}", "ana", 100, 0, 1000, 0),
+            (f"ordered/{late}", "ana", 0, 30, 0, 300),
         ]
     )
     assert balances(shop.connection) == {"ana": 200}

@@ -29,6 +29,17 @@ ORDERS = [f"order-{number}" for number in range(12)]
 DAYS_AGO = [-365, -95, -89.5, -75, -59.5, -45, -29.5, -29, -10, -1, -0.5, 0, 0.5, 1, 3, 40]
 _A_MOMENT = timedelta(microseconds=1)
 
+# What a programme declares is as of today, and not of the past.
+LEVELS = [
+    {"programme": "loyalty_points", "tier": tier, "place": place, "from_points": 30 * place - 15, "tier_days": 365}
+    | {"percent_off": None, "free_shipping": True, "draw_entries": 0}
+    for place, tier in enumerate(("silver", "gold"), start=1)
+]
+REWARDS = [
+    {"programme": "loyalty_points", "reward": f"for_{points}", "points": points, "percent_off": 20}
+    for points in (10, 20)
+]
+
 Rows = dict[str, list[dict[str, Any]]]
 
 
@@ -60,6 +71,10 @@ class Past:
                 row.update(send_state="queued", reason=None, settled_at=None)
         for happened in ("engagements", "points"):
             rows[happened] = [row for row in rows[happened] if row["occurred_at"] < self.instant]
+        # A tier begins with a midnight and is told by what happened before it: that of the instant itself is known.
+        rows["tiers"] = [row for row in rows["tiers"] if row["since"] <= self.instant]
+        for row in rows["tiers"]:
+            row["until"] = row["until"] if row["until"] and row["until"] <= self.instant else None
         return Past(rows, self.day, self.zone)
 
     def _is_known(self, table: Table, row: dict[str, Any]) -> bool:
@@ -120,6 +135,7 @@ def pasts(draw: Any) -> Past:
     rows["messages"] = draw(_messages(rows["enrollments"], day, zone))
     rows["engagements"] = draw(_engagements(rows["messages"], zone))
     rows["points"] = draw(_points(moments))
+    rows["tiers"] = draw(_tiers(moments))
     return Past(rows, day, zone)
 
 
@@ -220,6 +236,19 @@ def _points(moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[list[dict
     return st.lists(earned, max_size=6, unique_by=lambda row: row["fact"])
 
 
+@st.composite
+def _tiers(draw: Any, moments: st.SearchStrategy[datetime]) -> list[dict[str, Any]]:
+    begins = st.fixed_dictionaries({"account_id": st.integers(1, len(PEOPLE)), "since": moments})
+    drawn = draw(st.lists(begins, max_size=4, unique_by=lambda row: (row["account_id"], row["since"])))
+    lasts = st.none() | st.sampled_from([timedelta(hours=1), timedelta(days=1), timedelta(days=29), timedelta(days=60)])
+    tier = {"programme": "loyalty_points", "changed_from": None}
+    return [
+        row | tier | {"tier": draw(st.sampled_from(["silver", "gold"])), "until": after and row["since"] + after}
+        for row in drawn
+        for after in [draw(lasts)]
+    ]
+
+
 # --- what is seen -----------------------------------------------------------------------------------------------------
 
 
@@ -260,8 +289,11 @@ def _fill(driver: Any, past: Past) -> None:
     accounts = [{"account_id": number, "customer_id": name} for number, name in enumerate(PEOPLE, start=1)]
     _insert(driver, "lifecycle.points_accounts", accounts)
     same = {"revision": 1, "kind": "earned", "other_side": "earned", "requested": 10, "points": 10}
-    same |= {"details": {}, "recorded_at": past.instant}
+    same |= {"details": {}, "recorded_at": past.instant, "spend_cents": 100}
     _insert(driver, "lifecycle.points_entries", [row | same for row in past.rows["points"]])
+    _insert(driver, "lifecycle.tier_periods", past.rows["tiers"])
+    _insert(driver, "lifecycle.tier_levels", LEVELS)
+    _insert(driver, "lifecycle.rewards", REWARDS)
     for row in past.rows["engagements"]:
         about = {name: row[name] for name in ("journey", "step", "customer_id", "anchor")}
         key = "lifecycle.message_id(%(journey)s, %(step)s, %(customer_id)s, %(anchor)s)"

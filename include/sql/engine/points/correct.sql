@@ -1,6 +1,6 @@
 -- Writes the next revision of some facts: the difference to what they asked for and got so far.
 insert into lifecycle.points_entries (
-    fact, revision, kind, account_id, other_side, requested, points, policy, occurred_at
+    fact, revision, kind, account_id, other_side, requested, points, policy, occurred_at, spend_cents, counts_from
 )
 select
     corrections.fact,
@@ -11,7 +11,9 @@ select
     corrections.requested,
     corrections.points,
     corrections.policy,
-    corrections.occurred_at
+    corrections.occurred_at,
+    corrections.spend_cents,
+    corrections.counts_from
 from
     unnest(
         cast(:facts as text[]),
@@ -20,8 +22,12 @@ from
         cast(:requested as bigint[]),
         cast(:points as bigint[]),
         cast(:policies as text[]),
-        cast(:occurred_ats as timestamptz[])
-    ) as corrections (fact, kind, account_id, requested, points, policy, occurred_at)
+        cast(:occurred_ats as timestamptz[]),
+        cast(:spend_cents as bigint[]),
+        cast(:counts_from as timestamptz[])
+    ) as corrections (
+        fact, kind, account_id, requested, points, policy, occurred_at, spend_cents, counts_from
+    )
 left join lateral (
     select max(entries.revision) as revision
     from lifecycle.points_entries as entries
