@@ -1,6 +1,6 @@
 """# Loyalty points
 
-Gives points for orders and what else the earning rules in `include/sql/loyalty/` name (L-01, L-05, L-06, L-10), takes them
+Gives points for orders and what else the earning rules in `include/sql/loyalty/` name (L-01, L-05 to L-07, L-10), takes them
 back with refunds, moves customers between tiers (L-08), and proves every night that the ledger agrees with the facts.
 
 A run accrues the day before it, every earlier day since the start date that no run accrued, and what of the last week arrived
@@ -22,6 +22,8 @@ programme = Programme(
         "completed_profile",
         "connected_social",
         "answered_survey",
+        "referred_friend",
+        "referral_reversed",
     ),
     rewards=(
         Reward("twenty_percent", points=200, voucher=Voucher(percent_off=20, valid_days=30)),

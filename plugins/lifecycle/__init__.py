@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         add_accrual_tasks,
         add_deferred_sending,
         add_journey_health,
+        add_referral_tasks,
         add_tasks,
         daily,
     )
@@ -28,6 +29,7 @@ _HOMES = {
     "add_accrual_tasks": "airflow_tasks",
     "add_deferred_sending": "airflow_tasks",
     "add_journey_health": "airflow_tasks",
+    "add_referral_tasks": "airflow_tasks",
     "add_tasks": "airflow_tasks",
     "daily": "airflow_tasks",
     "Email": "journey",
@@ -58,6 +60,7 @@ __all__ = [
     "add_accrual_tasks",
     "add_deferred_sending",
     "add_journey_health",
+    "add_referral_tasks",
     "add_tasks",
     "daily",
 ]

@@ -15,7 +15,20 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, BaseHook, BaseOperator, CronTriggerTimetable, Param, TaskGroup, chain, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, TaskAwaitingInput, TaskDeferred
 
-from lifecycle import approvals, as_of, deferred, health, loyalty, runs, schedules, segments, senders, settings, stages
+from lifecycle import (
+    approvals,
+    as_of,
+    deferred,
+    health,
+    loyalty,
+    referrals,
+    runs,
+    schedules,
+    segments,
+    senders,
+    settings,
+    stages,
+)
 from lifecycle.approvals import Held
 from lifecycle.channels import EmailChannel, SmsChannel
 from lifecycle.channels.accounts import SENDGRID_HOST, TWILIO_HOST, SendGridAccount, TwilioAccount, refuse_sandbox
@@ -319,6 +332,23 @@ def _accrue_up_to(programme: Programme, start: date, last: date) -> dict[str, in
     earliest = min(start, last)
     first = min(loyalty.first_open_day(programme, earliest, last) or last, max(earliest, last - LATE_FACTS))
     return {"facts": loyalty.accrue(programme, first, last)}
+
+
+def add_referral_tasks() -> None:
+    """Make the task `settle_referrals` in the Dag around the call: it gives what friends have earned their referrers.
+
+    The run of a day settles everything that was known at its midnight, for friends who were confirmed since the Dag's
+    start date.
+    """
+
+    @task
+    def settle_referrals(**context: Any) -> dict[str, int]:
+        _, zone = schedule_of(context["dag"])
+        until = as_of.midnight(_day_of(context, zone), zone)
+        counted_from = context["dag"].start_date
+        return in_task(lambda: referrals.settle(counted_from=counted_from, until=until, zone=zone)._asdict())
+
+    settle_referrals()
 
 
 def _step_tasks(journey: Journey, step: Step, converted: Any) -> tuple[TaskGroup, Any, Any]:

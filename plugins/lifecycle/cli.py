@@ -796,6 +796,76 @@ def points_adjust(customer_id: str, given: int, key: str, why: str) -> None:
     click.echo("it is in the ledger already" if posted.is_replay else f"{posted.points} points adjusted")
 
 
+@cli.group(cls=CustomerFirst, subcommand_metavar="CUSTOMER | COMMAND [ARGS]...")
+def referral() -> None:
+    """The friends a customer brought, and what they earned by it; or one of the commands below."""
+
+
+@referral.command("show")
+@click.argument("customer_id", metavar="CUSTOMER")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def referral_show(customer_id: str, form: str) -> None:
+    """Show a customer's link, friends, credit, cash back and free shipping."""
+    from dataclasses import asdict
+
+    from lifecycle import referrals
+    from lifecycle.vouchers import money
+
+    found = referrals.account(customer_id, _now())
+    if form == "json":
+        friends = [friend._asdict() for friend in found.friends]
+        click.echo(json.dumps({**asdict(found), "friends": friends}, default=str))
+        return
+    _show(list(referrals.Friend._fields), found.friends, form)
+    owed = ", ".join(money(cents, currency) for currency, cents in found.cash_back.items()) or "none"
+    shipping = "free" if found.has_free_shipping else "paid"
+    click.echo(f"{found.link}\nconfirmed friends: {found.confirmed}, cash back: {owed}, shipping: {shipping}", err=True)
+
+
+@referral.command("link")
+@click.argument("customer_id", metavar="CUSTOMER")
+def referral_link(customer_id: str) -> None:
+    """Print the one link that a customer's friends come by."""
+    from lifecycle import database, referrals
+
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        click.echo(referrals.link_of(connection, customer_id))
+
+
+@referral.command("leaderboard")
+@click.option(
+    "--most", default=20, show_default=True, type=click.IntRange(1, 10_000), help="So many customers at most."
+)
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def referral_leaderboard(most: int, form: str) -> None:
+    """Show who brought the most friends that stayed."""
+    from lifecycle import referrals
+
+    _show(list(referrals.Standing._fields), referrals.leaderboard(most, _now()), form)
+
+
+@referral.command("settle")
+@click.option(
+    "--since", "first", type=Day(), required=True, help="Friends count who were confirmed on this day or later."
+)
+@click.option("--until", "last", type=Day(), help="The last day that is looked at; yesterday unless you say.")
+def referral_settle(first: date, last: date | None) -> None:
+    """Give what friends have earned their referrers, and take back what refunds took; without Airflow."""
+    from datetime import timedelta
+
+    from lifecycle import as_of, programmes, referrals
+
+    zone = programmes.only().zone
+    today = _today(zone)
+    last = last or today - timedelta(days=1)
+    if last > today:
+        raise LifecycleError(f"{last} has not begun in {zone}", hint=f"Settle days up to {today}")
+    done = referrals.settle(counted_from=as_of.midnight(first, zone), until=as_of.end_of(last, zone), zone=zone)
+    for name, count in done._asdict().items():
+        click.echo(f"{name}: {count}")
+
+
 @cli.group()
 def draw() -> None:
     """Lucky draws that nobody can steer and everybody can repeat: open, close, reveal, verify."""

@@ -69,6 +69,8 @@ class Column:
     maximum: int | None = None
     # A plan for later rather than something that happened; it does not count as the newest fact.
     planned: bool = False
+    # It joined the contract later: a mapping without it gives null.
+    may_be_missing: bool = False
 
     @property
     def stored_name(self) -> str:
@@ -162,6 +164,8 @@ ORDERS = Table(
         Column("cancelled_at", "time"),
         Column("shipped_at", "time"),
         Column("delivered_at", "time"),
+        Column("referral_code", "text", may_be_missing=True),
+        Column("subscription_id", "id", may_be_missing=True),
     ),
     key=("order_id",),
     references=(("customer_id", "customers"),),

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import settings
+from lifecycle import contract, settings
 from lifecycle.errors import LifecycleError, TryAgainError
 
 if TYPE_CHECKING:
@@ -158,11 +159,18 @@ def _execute(connection: Connection, path: str, values: dict[str, Any]) -> Any:
 
 
 def set_as_of(connection: Connection, as_of: datetime, zone: str) -> None:
-    """Fix what `as_of()` and calendar arithmetic mean for the rest of the transaction.
+    """Fix what `as_of()`, calendar arithmetic and a confirmed referral mean for the rest of the transaction.
 
     `as_of() - interval '30 days'` then counts local days of `zone`, across both nights of a clock change.
     """
-    run(connection, "engine/session/set_as_of.sql", as_of=as_of.isoformat(), zone=zone)
+    run(
+        connection,
+        "engine/session/set_as_of.sql",
+        as_of=as_of.isoformat(),
+        zone=zone,
+        referral_refund_days=str(settings.referral_refund_days()),
+        referral_least_cents=str(settings.referral_least_cents()),
+    )
 
 
 @contextmanager
@@ -205,8 +213,19 @@ def recreate_views(connection: Connection) -> None:
     _run_script(connection, "engine/migrations/drop_views.sql")
     for path in view_files():
         _run_script(connection, path)
+        if path.startswith("sources/"):
+            complete_view(connection, "source", Path(path).stem)
     _run_script(connection, "engine/policy/contacts.sql")
     _run_script(connection, "engine/migrations/grant_reader.sql")
+
+
+def complete_view(connection: Connection, schema: str, view: str, table: str = "") -> None:
+    """Give a view that maps a source the columns that joined the contract after it was written, as null."""
+    name = table or view
+    for column in (one for known in contract.TABLES if known.name == name for one in known.columns):
+        if column.may_be_missing:
+            names = {"schema_name": schema, "view_name": view, "column_name": column.stored_name}
+            run(connection, "engine/migrations/complete_view.sql", **names, type_name=column.sql_type)
 
 
 def view_files() -> list[str]:

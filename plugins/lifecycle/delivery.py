@@ -17,7 +17,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from lifecycle import breaker, database, factoring, holds, links, outbox, pace, rendering, vouchers
+from lifecycle import breaker, database, factoring, holds, links, outbox, pace, referrals, rendering, vouchers
 from lifecycle.channels import EmailBatch, Hold, OutgoingSms, Receipt
 from lifecycle.errors import LifecycleError, TryAgainError
 
@@ -166,7 +166,7 @@ def _prepare(
         database.set_as_of(connection, context.as_of, context.zone)
         issued = _issue_vouchers(connection, context, step, claimed, hold)
         served = [row for row in claimed if row.message_id in issued] if step.voucher else claimed
-        recipients = _recipients(connection, context, served, issued)
+        recipients = _recipients(connection, context, step, served, issued)
         if step.message.channel == "email":
             prepared = _prepare_emails(context, step, channel, recipients, last_start, hold)
         else:
@@ -263,12 +263,19 @@ def _issue_vouchers(
 
 
 def _recipients(
-    connection: Connection, context: RunContext, claimed: list[Row[Any]], issued: dict[str, vouchers.IssuedVoucher]
+    connection: Connection,
+    context: RunContext,
+    step: Step,
+    claimed: list[Row[Any]],
+    issued: dict[str, vouchers.IssuedVoucher],
 ) -> list[tuple[Row[Any], rendering.Recipient]]:
     """What each claimed message is rendered from."""
     zone = context.as_of.tzinfo
     instants = {as_of: as_of.astimezone(zone) for as_of in {row.as_of for row in claimed}}
     people = customers(connection, [row.customer_id for row in claimed])
+    # Only whoever reads their link for friends is given one.
+    is_asked = rendering.prints(context.journey, step, "referral_link")
+    referral_keys = referrals.code_keys(connection, list(people)) if is_asked else {}
     return [
         (
             row,
@@ -279,6 +286,7 @@ def _recipients(
                 as_of=instants[row.as_of],
                 variables=json.loads(row.variables) if row.variables != "{}" else {},
                 voucher=issued[row.message_id].dated_in(zone) if row.message_id in issued else None,
+                referral_key=referral_keys.get(row.customer_id),
             ),
         )
         for row in claimed

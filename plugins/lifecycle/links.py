@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 UNSUBSCRIBE = "unsubscribe"
+# The entry of `links.yaml` that a customer's own link leads to, with the place of their code in it.
+REFERRAL = "referral"
+_CODE_PLACE = "{code}"
 # 12 letters are 71 bits: enough for a page that only shows; unsubscribing takes 24 letters, 142 bits (threat T3).
 _CODE_BYTES = 9
 _TOKEN_BYTES = 18
@@ -111,6 +114,8 @@ def target(journey_name: str, name: str) -> str | None:
     """
     if name == UNSUBSCRIBE or landing_page(journey_name, name).is_file():
         return None
+    if name == REFERRAL:
+        raise LifecycleError("link() does not know whose link it is", hint="Print {{ referral_link }}")
     targets = _targets(settings.templates_folder() / "links.yaml")
     if name not in targets:
         known = [
@@ -119,6 +124,25 @@ def target(journey_name: str, name: str) -> str | None:
         ]
         raise unknown_name("link", name, known)
     return targets[name]
+
+
+def referral_url(code_key: str) -> str:
+    """The address that a customer passes on to friends, by the code in it."""
+    return f"{base_url()}/r/{code_key}"
+
+
+def referral_target(code_key: str) -> str:
+    """Where somebody who comes by a customer's link is led: the entry `referral` of `links.yaml`, with the code.
+
+    Raises:
+        LifecycleError: there is no such entry, or it has no place for the code.
+    """
+    path = settings.templates_folder() / "links.yaml"
+    address = _targets(path).get(REFERRAL, "")
+    if _CODE_PLACE not in address:
+        hint = f"Write {REFERRAL}: https://shop.example/welcome?ref={_CODE_PLACE}"
+        raise LifecycleError("Nothing says where referral links lead", hint=hint, file=path)
+    return address.replace(_CODE_PLACE, code_key)
 
 
 def require_known_host(address: str) -> None:

@@ -15,7 +15,7 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lifecycle import as_of, customers, database, points, settings, tiers, vouchers
+from lifecycle import as_of, customers, database, points, referrals, settings, tiers, vouchers
 from lifecycle.analyst_sql import AnalystSql
 from lifecycle.errors import LifecycleError
 from lifecycle.points import Happened, Kind
@@ -136,6 +136,8 @@ def stage(connection: Connection, programme: Programme, first: date, last: date)
         rounding=settings.points_rounding(),
         accrued_from=as_of.midnight(first, programme.zone).isoformat(),
     )
+    # Points for friends are told from claims, which are written down first.
+    referrals.recognise(connection)
     database.run(connection, "engine/points/create_staging.sql")
     database.run(connection, "engine/points/grant_staging.sql")
     for rule in rules_of(programme):

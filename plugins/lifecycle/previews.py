@@ -83,7 +83,9 @@ def _preview(
     journey: Journey, step: Step, title: str, customer: rendering.Customer, instant: datetime, extra: dict[str, Any]
 ) -> Preview:
     voucher = vouchers.sample(step.voucher, instant) if step.voucher else None
-    recipient = rendering.Recipient(_MESSAGE_ID, customer, instant, extra, voucher)
+    recipient = rendering.Recipient(
+        _MESSAGE_ID, customer, instant, extra, voucher, vouchers.code_key(vouchers.SAMPLE_CODE)
+    )
     try:
         message = rendering.render(journey, step, recipient)
     except rendering.UnrenderableError as error:

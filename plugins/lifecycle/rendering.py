@@ -68,6 +68,8 @@ class Recipient:
     as_of: datetime
     variables: dict[str, Any] = field(default_factory=dict)
     voucher: IssuedVoucher | None = None
+    # The code of the customer's link for friends, when the template prints that.
+    referral_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,17 @@ class RenderedMessage:
     html: str = ""
 
 
-BASE_VARIABLES = {"customer", "voucher", "as_of", "link", "unsubscribe_url", "sender_name", "postal_address", "locale"}
+BASE_VARIABLES = {
+    "customer",
+    "voucher",
+    "as_of",
+    "link",
+    "referral_link",
+    "unsubscribe_url",
+    "sender_name",
+    "postal_address",
+    "locale",
+}
 _OPTIONAL_FIELDS = {entry.name for entry in fields(Customer)} - {"customer_id"}
 KNOWN_FIELDS = {
     "customer": {entry.name for entry in fields(Customer)},
@@ -238,6 +250,20 @@ def check_templates(journey: Journey, step: Step, columns: list[str]) -> None:
             links.require_known_host(address)
         except LifecycleError as error:
             raise LifecycleError(error.what, hint=error.hint, file=journey.file, line=journey.line) from None
+
+
+def prints(journey: Journey, step: Step, name: str) -> bool:
+    """Whether any template of a step, or what it is built on, asks for a variable."""
+    return name in _asked_for(pinned_environment(), tuple(template_variants(journey, step)))
+
+
+# The environment is another one as soon as a template is.
+@lru_cache(maxsize=64)
+def _asked_for(_: Environment, paths: tuple[Path, ...]) -> frozenset[str]:
+    from jinja2 import meta
+
+    trees = [tree for path in paths for _, tree in _with_layouts(path)]
+    return frozenset[str]().union(*map(meta.find_undeclared_variables, trees))
 
 
 def require_ready(journey: Journey, step: Step) -> None:
@@ -500,10 +526,15 @@ class SharedValues:
             "as_of": recipient.as_of,
             "locale": (_locale_tags(recipient.customer.locale) or ("en",))[-1],
             "link": link,
+            "referral_link": self._referral_link(recipient),
             "unsubscribe_url": url(links.UNSUBSCRIBE),
             "sender_name": self.sender_name,
             "postal_address": self.postal_address,
         }
+
+    def _referral_link(self, recipient: Recipient) -> Any:
+        key = recipient.referral_key
+        return _or_empty(key and f"{self.base_url}/r/{key}", "referral_link")
 
     def url_of(self, message_id: str, used: set[str]) -> Callable[[str], str]:
         """The addresses of a message's links by name; the names asked for are added to `used`."""

@@ -75,7 +75,14 @@ class ReplaySummary:
         voucher = vouchers.sample(step.voucher, context.as_of) if step.voucher else None
         total = self.steps[step.name]
         for row in queued:
-            recipient = rendering.Recipient(_MESSAGE_ID, people[row.customer_id], context.as_of, row.variables, voucher)
+            recipient = rendering.Recipient(
+                _MESSAGE_ID,
+                people[row.customer_id],
+                context.as_of,
+                row.variables,
+                voucher,
+                vouchers.code_key(vouchers.SAMPLE_CODE),
+            )
             try:
                 text, _ = printer.printed(recipient)
             except rendering.UnrenderableError:

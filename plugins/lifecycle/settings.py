@@ -49,6 +49,11 @@ SETTINGS: dict[str, str] = {
     "LIFECYCLE_POINTS_ROUNDING": "How points of an order or refund are rounded: down, nearest or up. Default: down.",
     "LIFECYCLE_POINTS_REFUNDS": "A refund takes all its points (allow_debt), or no more than there are (clamp). Default: allow_debt.",
     "LIFECYCLE_POINTS_EXPIRE_DAYS": "So many whole days after they were earned points expire; 0 is never. Default: 0.",
+    "LIFECYCLE_REFERRAL_REFUND_DAYS": "So many days after a friend's order its referral is confirmed, if it stands. Default: 30.",
+    "LIFECYCLE_REFERRAL_LEAST_ORDER": "What has to be left of a friend's order after refunds so that it counts. Default: 0.01.",
+    "LIFECYCLE_REFERRAL_CREDIT": "Store credit for each confirmed friend, such as 5 USD, or off. Default: 5 USD.",
+    "LIFECYCLE_REFERRAL_CASH_BACK": "Percent of each renewal of a friend's subscription that is paid back. Default: 20.",
+    "LIFECYCLE_REFERRAL_FRIENDS": "So many confirmed friends make shipping free for life; 0 is never. Default: 20.",
     "LIFECYCLE_VOUCHER_POOL_DAYS": "A voucher pool that will be empty within so many days is a problem. Default: 7.",
     "LIFECYCLE_SMS_PER_SECOND": "Most SMS a second from the sender number: 1 long code, 3 toll-free. Default: no limit.",
     "LIFECYCLE_SMS_PART_CENTS": "Price of one SMS part in cents, for previews. Default: 5.",
@@ -320,6 +325,44 @@ def points_refunds() -> str:
 def points_expire_days() -> int:
     """After how many whole days points expire; 0 is never."""
     return _whole_number("LIFECYCLE_POINTS_EXPIRE_DAYS", _read("LIFECYCLE_POINTS_EXPIRE_DAYS", "0"), 3660)
+
+
+def referral_refund_days() -> int:
+    """How many days of 24 hours a friend's order has to stand before anything is given for it."""
+    name = "LIFECYCLE_REFERRAL_REFUND_DAYS"
+    return _whole_number(name, _read("LIFECYCLE_REFERRAL_REFUND_DAYS", "30"), 365)
+
+
+def referral_least_cents() -> int:
+    """What has to be left of a friend's order, in hundredths, so that it counts; one at least."""
+    text = _read("LIFECYCLE_REFERRAL_LEAST_ORDER", "0.01")
+    found = re.fullmatch(r"(\d{1,9})(?:\.(\d{1,2}))?", text)
+    cents = int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else 0
+    if not cents:
+        raise LifecycleError(f"LIFECYCLE_REFERRAL_LEAST_ORDER is {text!r}", hint="Give an amount such as 20 or 0.01")
+    return cents
+
+
+def referral_credit() -> tuple[int, str] | None:
+    """Store credit for a confirmed friend: hundredths and currency; None for no credit."""
+    text = _read("LIFECYCLE_REFERRAL_CREDIT", "5 USD")
+    if text == "off":
+        return None
+    found = re.fullmatch(r"(\d{1,6})(?:\.(\d{1,2}))? ([A-Z]{3})", text)
+    cents = int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else 0
+    if not found or not cents:
+        raise LifecycleError(f"LIFECYCLE_REFERRAL_CREDIT is {text!r}", hint="Write it as 5 USD or 4.50 EUR, or off")
+    return cents, found[3]
+
+
+def referral_cash_back() -> int:
+    """Which share of a renewal its referrer is owed, in percent."""
+    return _whole_number("LIFECYCLE_REFERRAL_CASH_BACK", _read("LIFECYCLE_REFERRAL_CASH_BACK", "20"), 100)
+
+
+def referral_friends() -> int:
+    """How many confirmed friends make shipping free for life; 0 for never."""
+    return _whole_number("LIFECYCLE_REFERRAL_FRIENDS", _read("LIFECYCLE_REFERRAL_FRIENDS", "20"), 100_000)
 
 
 def _one_of(name: str, text: str, *known: str) -> str:

@@ -34,7 +34,7 @@ _LONG_BRANCHES = 300
 _RECORDS = ("customer", "voucher")
 # What everybody's message has in common, and what differs from message to message and is never worth remembering.
 _SHARED_NAMES = {"sender_name", "postal_address", "range", "dict"}
-_OWN_NAMES = {"link", "unsubscribe_url", "cycler", "joiner", "namespace"}
+_OWN_NAMES = {"link", "referral_link", "unsubscribe_url", "cycler", "joiner", "namespace"}
 _RANDOM_FILTERS = {"random"}
 _NOT_ALONE = ("super", "self", "caller")
 # What stands before the name of a segment's column among the leaves.

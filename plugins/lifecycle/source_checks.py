@@ -168,6 +168,7 @@ class Mapping:
             place = self._place_said(error, start - len(before))
             what = f"Postgres says: {error.diag.message_primary or error}"
             raise self.file.wrong(what, error.diag.message_hint or "Mend the statement", *place) from None
+        database.complete_view(connection, "pg_temp", "mapped", self.table.name)
 
     def place_of(self, name: str) -> tuple[int | None, int | None]:
         """Line and column of a column in the select list; of the list itself when it is not there."""

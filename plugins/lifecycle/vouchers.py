@@ -149,6 +149,12 @@ def issue_to(
     )
 
 
+def issue_all(connection: Connection, offer: Voucher, customers: dict[str, str], starts_at: datetime) -> None:
+    """Issue a voucher for each source that has none, to the customer it is given with; valid from `starts_at` on."""
+    sources = list(customers)
+    _give(connection, offer, sources, [None] * len(sources), list(customers.values()), [starts_at] * len(sources))
+
+
 def withdraw(connection: Connection, source: str) -> bool:
     """Take the voucher of a source back: its code is void. Says whether it was there and unused."""
     found = database.rows(connection, "engine/vouchers/withdraw.sql", source=source)
@@ -221,6 +227,11 @@ def new_code() -> str:
     letters = "".join(secrets.choice(LETTERS) for _ in range(_RANDOM_LETTERS))
     whole = letters + check_letter(letters)
     return "-".join(whole[at : at + _GROUP] for at in range(0, len(whole), _GROUP))
+
+
+def new_code_key() -> str:
+    """A code as it is compared, for addresses: the same letters without dashes."""
+    return code_key(new_code())
 
 
 def check_letter(letters: str) -> str:

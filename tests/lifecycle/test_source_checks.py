@@ -223,6 +223,20 @@ def test_more_columns_in_another_order_and_varchar_are_the_companys_business(com
     assert company.problems() == []
 
 
+def test_a_mapping_from_before_a_column_was_added_gives_it_as_null(company: Company) -> None:
+    """F-02: a company that maps its orders goes on when the contract learns of referral codes and subscriptions."""
+    company.change(
+        "orders",
+        "    orders.delivered_at,\n    orders.referral_code,\n    orders.subscription_id\n",
+        "    orders.delivered_at\n",
+    )
+    assert company.problems() == []
+    found = company.shop.connection.execute("select distinct referral_code, subscription_id from shop.orders")
+    assert found.fetchall() == [(None, None)]
+    migrate()
+    assert company.problems() == []
+
+
 def test_a_binary_file_is_refused(project: ProjectBuilder) -> None:
     project.write(f"{SOURCES}/orders.sql", "create or replace view source.orders as select 1".encode("utf-16"))
     assert problems() == [f"{SOURCES}/orders.sql: The file is UTF-16 or binary. Save it as UTF-8."]

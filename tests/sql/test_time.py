@@ -75,6 +75,7 @@ class Past:
         rows["tiers"] = [row for row in rows["tiers"] if row["since"] <= self.instant]
         for row in rows["tiers"]:
             row["until"] = row["until"] if row["until"] and row["until"] <= self.instant else None
+        rows["claims"] = [row for row in rows["claims"] if row["claimed_at"] < self.instant]
         return Past(rows, self.day, self.zone)
 
     def _is_known(self, table: Table, row: dict[str, Any]) -> bool:
@@ -136,6 +137,7 @@ def pasts(draw: Any) -> Past:
     rows["engagements"] = draw(_engagements(rows["messages"], zone))
     rows["points"] = draw(_points(moments))
     rows["tiers"] = draw(_tiers(moments))
+    rows["claims"] = _claims(rows["orders"])
     return Past(rows, day, zone)
 
 
@@ -249,6 +251,17 @@ def _tiers(draw: Any, moments: st.SearchStrategy[datetime]) -> list[dict[str, An
     ]
 
 
+def _claims(orders: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Everybody's first order claims that the next person brought them."""
+    claims: dict[str, dict[str, Any]] = {}
+    for order in sorted(orders, key=lambda order: (order["ordered_at"], order["order_id"])):
+        friend = order["customer_id"]
+        referrer = PEOPLE[(PEOPLE.index(friend) + 1) % len(PEOPLE)]
+        claim = {"order_id": order["order_id"], "friend_id": friend, "referrer_id": referrer}
+        claims.setdefault(friend, claim | {"claimed_at": order["ordered_at"], "recorded_at": order["ordered_at"]})
+    return list(claims.values())
+
+
 # --- what is seen -----------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +301,7 @@ def _fill(driver: Any, past: Past) -> None:
     _insert(driver, "lifecycle.messages", messages)
     accounts = [{"account_id": number, "customer_id": name} for number, name in enumerate(PEOPLE, start=1)]
     _insert(driver, "lifecycle.points_accounts", accounts)
+    _insert(driver, "lifecycle.referral_claims", past.rows["claims"])
     same = {"revision": 1, "kind": "earned", "other_side": "earned", "requested": 10, "points": 10}
     same |= {"details": {}, "recorded_at": past.instant, "spend_cents": 100}
     _insert(driver, "lifecycle.points_entries", [row | same for row in past.rows["points"]])

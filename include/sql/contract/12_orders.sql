@@ -8,6 +8,8 @@ select
     orders.currency,
     case when orders.cancelled_at < lifecycle.as_of() then orders.cancelled_at end as cancelled_at,
     case when orders.shipped_at < lifecycle.as_of() then orders.shipped_at end as shipped_at,
-    case when orders.delivered_at < lifecycle.as_of() then orders.delivered_at end as delivered_at
+    case when orders.delivered_at < lifecycle.as_of() then orders.delivered_at end as delivered_at,
+    orders.referral_code,
+    orders.subscription_id
 from source.orders as orders
 where orders.ordered_at < lifecycle.as_of()

@@ -9,5 +9,7 @@ select
     orders.currency,
     orders.cancelled_at,
     orders.shipped_at,
-    orders.delivered_at
+    orders.delivered_at,
+    orders.referral_code,
+    orders.subscription_id
 from imported.orders as orders

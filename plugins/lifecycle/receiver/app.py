@@ -57,6 +57,7 @@ def _page_routes(pages: Pages) -> list[Route]:
         Route("/health", _health),
         Route("/l/{code}", pages.open_link, methods=["GET", "HEAD"]),
         Route("/l/{code}", pages.answer, methods=["POST"]),
+        Route("/r/{code}", pages.welcome, methods=["GET", "HEAD"]),
         Route("/u/{code}", pages.show_unsubscribe, methods=["GET", "HEAD"]),
         Route("/u/{code}", pages.unsubscribe, methods=["POST"]),
         Route("/p/{code}", pages.show_preferences, methods=["GET", "HEAD"]),

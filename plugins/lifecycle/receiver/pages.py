@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from lifecycle import engagements, links, opt_outs, rendering, settings
+from lifecycle import engagements, links, opt_outs, referrals, rendering, settings, vouchers
 from lifecycle.errors import LifecycleError
 from lifecycle.receiver.limits import MAX_FORM_BYTES, Limits, Refused
 from lifecycle.receiver.visitors import is_machine, network_of
@@ -68,6 +68,17 @@ class Pages:
             return _landing_page(connection, link, is_answered=True)
 
         return await self._with_link(request, work)
+
+    async def welcome(self, request: Request) -> Response:
+        """Lead a friend to the shop with the code they came by. Nothing is kept: no cookie, no row (F-01)."""
+        self.limits.require_guess(request)
+        typed = request.path_params["code"]
+        is_known = await self.limits.in_thread(lambda: in_transaction(lambda one: referrals.is_known(one, typed)))
+        if not is_known:
+            self.limits.count_guess(request)
+            return unknown_link()
+        target = links.referral_target(vouchers.code_key(typed))
+        return RedirectResponse(target, status_code=302, headers=HEADERS)
 
     # --- unsubscribing and preferences --------------------------------------------------------------------------------
 

@@ -282,6 +282,7 @@ FORBIDDEN = [
     "insert into lifecycle.message_events default values", "delete from lifecycle.links", "truncate lifecycle.links",
     "update lifecycle.messages set send_state = 'queued'", "insert into lifecycle.consents default values",
     "select lifecycle.refuse('x', 'sms', '\\x00', 'stop', 'x', '{}')", "create table lifecycle.mine (a int)",
+    "select * from lifecycle.referral_codes", "select * from lifecycle.referral_claims",
     "select * from lifecycle.people_of_number('\\x00')", "copy lifecycle.links to '/tmp/x'",
 ]  # fmt: skip
 

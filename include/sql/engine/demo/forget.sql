@@ -13,5 +13,9 @@ lifecycle.suppressions,
 lifecycle.links,
 lifecycle.engagements,
 lifecycle.vouchers,
-lifecycle.voucher_codes
+lifecycle.voucher_codes,
+lifecycle.referral_codes,
+lifecycle.referral_claims,
+lifecycle.referral_cash,
+lifecycle.free_shipping
 restart identity
