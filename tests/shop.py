@@ -55,15 +55,27 @@ class Shop:
         self._insert("orders", values)
         return values["order_id"]
 
+    def product(self, product_id: str, name: str, **columns: Any) -> None:
+        """A product."""
+        self._insert("products", {"product_id": product_id, "name": name, **columns})
+
+    def order_item(self, order_id: str, product_id: str, *, line: int = 1, quantity: int = 1) -> None:
+        """A line of an order, at 10.00 each."""
+        values = {"order_id": order_id, "product_id": product_id, "line": line, "quantity": quantity}
+        self._insert("order_items", {**values, "unit_price_cents": 1000})
+
     def visit(self, customer_id: str, viewed: date | datetime) -> None:
         """A page view."""
         values = {"viewed_at": noon(viewed), "url": "https://shop.example/", "customer_id": customer_id}
         self._insert("page_views", values)
 
-    def refund(self, order_id: str, customer_id: str, refunded: date | datetime, amount_cents: int) -> None:
-        """Money given back for an order, in GBP."""
+    def refund(
+        self, order_id: str | None, customer_id: str, refunded: date | datetime, amount_cents: int, **columns: Any
+    ) -> None:
+        """Money given back, as a rule for an order, in GBP."""
         values = {"order_id": order_id, "customer_id": customer_id, "amount_cents": amount_cents, "currency": "GBP"}
-        self._insert("refunds", {"refund_id": self._next("refund"), "refunded_at": noon(refunded), **values})
+        refund = {"refund_id": self._next("refund"), "refunded_at": noon(refunded), **values, **columns}
+        self._insert("refunds", refund)
 
     def dependant(self, customer_id: str, name: str, birthday: date) -> None:
         """A child of a customer, or somebody else they buy for."""

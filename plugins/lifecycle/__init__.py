@@ -18,7 +18,9 @@ if TYPE_CHECKING:
         add_journey_health,
         add_referral_tasks,
         add_tasks,
+        add_updates,
         daily,
+        every,
     )
     from lifecycle.journey import Email, Goal, Journey, Sms, Step, Suppress, Voucher
     from lifecycle.programme import Programme, Reward, Tier
@@ -31,7 +33,9 @@ _HOMES = {
     "add_journey_health": "airflow_tasks",
     "add_referral_tasks": "airflow_tasks",
     "add_tasks": "airflow_tasks",
+    "add_updates": "airflow_tasks",
     "daily": "airflow_tasks",
+    "every": "airflow_tasks",
     "Email": "journey",
     "Goal": "journey",
     "Journey": "journey",
@@ -62,7 +66,9 @@ __all__ = [
     "add_journey_health",
     "add_referral_tasks",
     "add_tasks",
+    "add_updates",
     "daily",
+    "every",
 ]
 
 

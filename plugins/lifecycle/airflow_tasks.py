@@ -96,6 +96,19 @@ def daily(at: str, *, tz: str) -> CronTriggerTimetable:
     return CronTriggerTimetable(schedules.daily_cron(at), timezone=zone)
 
 
+def every(*, minutes: int, tz: str) -> CronTriggerTimetable:
+    """Every few minutes all day long, such as `every(minutes=5, tz="Europe/London")`; they divide an hour.
+
+    `LIFECYCLE_TIMEZONE` wins over `tz`, which says when the journey's days start.
+
+    Raises:
+        LifecycleError: the minutes do not divide an hour, or the zone does not exist.
+    """
+    zone = settings.store_timezone() or tz
+    as_of.zone_named(zone)
+    return CronTriggerTimetable(schedules.every_cron(minutes), timezone=zone)
+
+
 def schedule_of(dag: DAG) -> tuple[str, str]:
     """The cron line of a Dag, empty when it has none, and the time zone it is in."""
     timetable = dag.schedule
@@ -122,6 +135,9 @@ def run_context(journey: Journey, context: Any) -> RunContext:
     run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
     # The clock and not `run_after`: a run that is cleared a week later is a week late.
     now = datetime.now(timezone.utc)
+    if journey.tick and not params.get("as_of"):
+        instant = dag_run.logical_date or dag_run.run_after
+        return runs.of_tick(journey, instant, zone, now=now, run_type=run_type)
     as_if_today = bool(params.get("as_if_today"))
     return runs.executed_now(journey, day, zone, now=now, run_type=run_type, as_if_today=as_if_today)
 
@@ -259,6 +275,9 @@ def add_tasks(journey: Journey) -> None:
 
     A step queues when the audiences of it and of all later steps are selected: of several steps that are due for a person
     the last one goes.
+
+    Raises:
+        LifecycleError: the journey looks every few minutes, which is too often for so many tasks.
     """
 
     @task
@@ -275,12 +294,41 @@ def add_tasks(journey: Journey) -> None:
 
     checked = CheckSources(task_id="check_sources", journey=journey)
     converted = record_conversions()
-    journey.schedule(*schedule_of(checked.dag))
+    _schedule(journey, checked.dag, is_tick=False)
     steps = [_step_tasks(journey, step, converted) for step in journey.steps]
     for place, (_, _, queued) in enumerate(steps):
         for _, selected, _ in steps[place + 1 :]:
             chain(selected, queued)
     chain(checked, converted, [group for group, _, _ in steps], close_ladder(), report())
+
+
+def add_updates(journey: Journey) -> None:
+    """Make the task `send_updates` of a journey in the Dag around the call, which has `schedule=every(...)`.
+
+    It does all of a run: whatever the segments show that was not decided about before is planned and sent.
+
+    Raises:
+        LifecycleError: the Dag has another schedule, or the journey is none that looks every few minutes.
+    """
+
+    @task
+    def send_updates(**context: Any) -> dict[str, dict[str, int]]:
+        return in_task(lambda: stages.look(run_context(journey, context), channel_for))
+
+    updates: Any = send_updates()
+    _schedule(journey, updates.operator.dag, is_tick=True)
+
+
+def _schedule(journey: Journey, dag: DAG, *, is_tick: bool) -> None:
+    """Tell a journey the schedule of its Dag, which has to fit the tasks."""
+    journey.schedule(*schedule_of(dag))
+    if bool(journey.tick) == is_tick:
+        return
+    called, fits = (
+        ("add_updates", "schedule=every(minutes=5, ...)") if is_tick else ("add_tasks", "add_updates(journey)")
+    )
+    what = f"{called} does not fit the schedule of the journey {journey.name!r}"
+    raise LifecycleError(what, hint=f"Write {fits}", file=journey.file, line=journey.line)
 
 
 def add_deferred_sending() -> None:

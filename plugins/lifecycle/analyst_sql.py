@@ -97,22 +97,23 @@ class AnalystSql:
                 raise self._missing_column(name, names)
         return names
 
-    def stream(self, connection: Connection) -> Iterator[tuple[Any, ...]]:
+    def stream(self, connection: Connection, wrapper: str = "") -> Iterator[tuple[Any, ...]]:
         """The rows, in chunks through a server-side cursor, so that memory stays flat whatever the size.
 
         Shapes: audience (customer_id, anchor, variables as dict), goal (customer_id, anchor, converted_at),
         end (customer_id, anchor), earning (fact, customer_id, occurred_at, points), draw (customer_id, entries). The reader's role and timeout hold while Postgres works on the file: for opening the
-        cursor and for each chunk, so the caller may write between chunks.
+        cursor and for each chunk, so the caller may write between chunks. `wrapper` names another statement of
+        `engine/segments` to read the file with.
 
         Raises:
             LifecycleError: Postgres gave up, or a row lacks a required value.
         """
-        for chunk in self.chunks(connection):
+        for chunk in self.chunks(connection, wrapper):
             yield from chunk
 
-    def chunks(self, connection: Connection) -> Iterator[list[tuple[Any, ...]]]:
+    def chunks(self, connection: Connection, wrapper: str = "") -> Iterator[list[tuple[Any, ...]]]:
         """The rows as `stream` gives them, some thousands at a time; between two chunks the caller may write."""
-        wrapped, offset = self._wrapped(self.kind)
+        wrapped, offset = self._wrapped(wrapper or self.kind)
         with database.as_reader(connection):
             self._execute(connection, f"declare analyst_rows no scroll cursor for {wrapped}", offset, skipped=True)
         while chunk := self._next_chunk(connection):

@@ -39,6 +39,18 @@ def end_of(day: date, zone: str) -> datetime:
     return midnight(day + timedelta(days=1), zone)
 
 
+def tick_of(instant: datetime, tick: timedelta, zone: str) -> datetime:
+    """The last moment of a schedule of every few minutes, counted from the full local hour, that an instant has reached."""
+    local = instant.astimezone(zone_named(zone))
+    beyond = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond) % tick
+    return (instant.astimezone(timezone.utc) - beyond).astimezone(zone_named(zone))
+
+
+def last_tick(day: date, tick: timedelta, zone: str) -> datetime:
+    """The last moment of a local day in a schedule of every few minutes."""
+    return tick_of(end_of(day, zone) - timedelta(microseconds=1), tick, zone)
+
+
 def run_day(instant: datetime, zone: str) -> date:
     """The local day an instant belongs to."""
     return instant.astimezone(zone_named(zone)).date()

@@ -57,6 +57,9 @@ def days_of(declared: Declared, first: date, last: date, now: datetime) -> list[
     """
     as_of.days_between(first, last)
     journey = declared.journey
+    if journey.tick:
+        hint = f"Its next run sends what a missed one would have; to see it: lifecycle plan {journey.name}"
+        raise LifecycleError(f"{journey.name} looks every few minutes and misses no day", hint=hint)
     if not journey.cron:
         raise LifecycleError(f"{journey.name} has no schedule", hint="Only days of a schedule are missed, or repaired")
     newest = schedules.last_run_day(journey.cron, declared.zone, now)

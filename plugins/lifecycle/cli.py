@@ -167,10 +167,10 @@ def _import_notes(summary: Any) -> None:
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 def audience(step_path: str, day: date | None, form: str) -> None:
     """Show whom a segment picks, before any policy."""
-    from lifecycle import as_of, database, journeys, segments
+    from lifecycle import database, journeys, runs, segments
 
     declared, step = journeys.load_step(step_path)
-    instant = as_of.midnight(day or _today(declared.zone), declared.zone)
+    instant = runs.instant_of(declared.journey, day or _today(declared.zone), declared.zone, _now())
     with database.transaction() as connection:
         database.require_schema(connection)
         database.set_as_of(connection, instant, declared.zone)
@@ -392,6 +392,9 @@ def run_command(
     for step_name, counts in done["steps"].items():
         for outcome, people in sorted(counts.items()):
             click.echo(f"{context.run_day} {step_name}: {people} {outcome}")
+    if declared.journey.tick:
+        click.echo(f"looked at {context.as_of:%Y-%m-%d %H:%M %Z}{'' if done['steps'] else ': nothing new'}", err=True)
+        return
     click.echo(f"{context.run_day} converted: {done['converted']}, ended without a reaction: {done['suppressed']}")
 
 
@@ -486,7 +489,8 @@ def _context(declared: Any, day: date, today: date | None, clock: date, *, run_t
 
     if today and today < day:
         raise LifecycleError(f"--today {today} lies before --as-of {day}", hint="A day cannot be run before it begins")
-    return runs.for_day(declared.journey, day, declared.zone, run_type=run_type, today=today, clock=clock)
+    more: dict[str, Any] = {"today": today, "clock": clock, "now": _now()}
+    return runs.for_day(declared.journey, day, declared.zone, run_type=run_type, **more)
 
 
 def _channel(step: Any) -> Any:

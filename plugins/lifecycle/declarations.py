@@ -47,17 +47,24 @@ def _without_airflow(node: ast.stmt) -> ast.stmt | None:
 
 
 def _schedule(tree: ast.Module) -> tuple[str, str] | None:
-    """Cron line and zone of `schedule=daily("10:00", tz="Europe/London")`; None for every other way to say it."""
+    """Cron line and zone of `schedule=daily("10:00", tz="Europe/London")` or `every(minutes=5, tz="Europe/London")`.
+
+    None for every other way to say it.
+    """
     calls = [item.context_expr for node in tree.body if isinstance(node, ast.With) for item in node.items]
     found = [
         word.value for call in calls if isinstance(call, ast.Call) for word in call.keywords if word.arg == "schedule"
     ]
-    if len(found) != 1 or not isinstance(daily := found[0], ast.Call):
+    if len(found) != 1 or not isinstance(call := found[0], ast.Call) or not isinstance(call.func, ast.Name):
         return None
-    if not isinstance(daily.func, ast.Name) or daily.func.id != "daily" or len(daily.args) != 1:
+    told = [ast.literal_eval(word) for word in call.args]
+    words = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+    if call.func.id == "daily" and len(told) == 1:
+        cron = schedules.daily_cron(told[0])
+    elif call.func.id == "every" and not told:
+        cron = schedules.every_cron(words["minutes"])
+    else:
         return None
-    (at,) = map(ast.literal_eval, daily.args)
-    words = {word.arg: ast.literal_eval(word.value) for word in daily.keywords}
     zone = settings.store_timezone() or words["tz"]
     as_of.zone_named(zone)
-    return schedules.daily_cron(at), zone
+    return cron, zone

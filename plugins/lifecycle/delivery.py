@@ -17,7 +17,19 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from lifecycle import breaker, database, factoring, holds, links, outbox, pace, referrals, rendering, vouchers
+from lifecycle import (
+    breaker,
+    database,
+    factoring,
+    holds,
+    links,
+    outbox,
+    pace,
+    referrals,
+    rendering,
+    settings,
+    vouchers,
+)
 from lifecycle.channels import EmailBatch, Hold, OutgoingSms, Receipt
 from lifecycle.errors import LifecycleError, TryAgainError
 
@@ -272,7 +284,9 @@ def _recipients(
     """What each claimed message is rendered from."""
     zone = context.as_of.tzinfo
     instants = {as_of: as_of.astimezone(zone) for as_of in {row.as_of for row in claimed}}
-    people = customers(connection, [row.customer_id for row in claimed])
+    customer_ids = [row.customer_id for row in claimed]
+    people = customers(connection, customer_ids)
+    welcome = _open_to_offers(connection, context, step, customer_ids)
     # Only whoever reads their link for friends is given one.
     is_asked = rendering.prints(context.journey, step, "referral_link")
     referral_keys = referrals.code_keys(connection, list(people)) if is_asked else {}
@@ -287,6 +301,7 @@ def _recipients(
                 variables=json.loads(row.variables) if row.variables != "{}" else {},
                 voucher=issued[row.message_id].dated_in(zone) if row.message_id in issued else None,
                 referral_key=referral_keys.get(row.customer_id),
+                may_offer=row.customer_id in welcome,
             ),
         )
         for row in claimed
@@ -297,6 +312,15 @@ def customers(connection: Connection, customer_ids: list[str]) -> dict[str, rend
     """What templates may know about some customers, by id, at the transaction's `as_of()`."""
     found = database.rows(connection, "engine/customers/of_messages.sql", customer_ids=customer_ids)
     return {row.customer_id: rendering.Customer(*row) for row in found}
+
+
+def _open_to_offers(connection: Connection, context: RunContext, step: Step, customer_ids: list[str]) -> set[str]:
+    """Who wants marketing on the channel of a step (A-12); whoever gets marketing was asked when it was claimed."""
+    if context.journey.kind == "marketing" or not customer_ids:
+        return set(customer_ids)
+    asked = {"channel": step.message.channel, "holdout_percent": settings.holdout_percent()}
+    found = database.rows(connection, "engine/customers/open_to_offers.sql", customer_ids=customer_ids, **asked)
+    return {row.customer_id for row in found}
 
 
 def _provider(step: Step) -> str:

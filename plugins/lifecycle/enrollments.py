@@ -17,6 +17,11 @@ def enter(connection: Connection, run_id: int, journey: Journey, step: Step) -> 
     """Enter the audience of a step, where the journey lets people in at that step (A-4). Returns how many are new."""
     if step.name != journey.steps[0].name and journey.entry == "none":
         return 0
+    return admit(connection, run_id, journey, step)
+
+
+def admit(connection: Connection, run_id: int, journey: Journey, step: Step) -> int:
+    """Enter the audience of a step, whichever step it is. Returns how many are new."""
     return database.run(connection, "engine/enrollments/enter.sql", run_id=run_id, journey=journey.name, step=step.name)
 
 

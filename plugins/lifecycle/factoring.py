@@ -133,6 +133,8 @@ class _Printer:
         self._shared = rendering.shared_values(journey.name)
         self._make_code = links.code_maker()
         self._way_out = links.prefix(links.UNSUBSCRIBE, self._shared.base_url)
+        self._is_marketing = journey.kind == "marketing"
+        self._has_way_out = rendering.prints(journey, step, "unsubscribe_url")
         self._emails: dict[str | None, _Email] = {}
         self.unrenderable: dict[str, str] = {}
         self.used: list[links.UsedLink] = []
@@ -147,7 +149,10 @@ class _Printer:
             return None
         journey_name = self._shared.journey_name
         self.used += [links.UsedLink(message_id, journey_name, name, code) for name, code in person.codes.items()]
-        return _Printed(message_id, addressed.to, self._way_out + person.codes[links.UNSUBSCRIBE], words, shape)
+        # Nobody refuses what is about their order; with an offer in it, they can refuse that.
+        is_refusable = self._is_marketing or (self._has_way_out and addressed.recipient.may_offer)
+        way_out = self._way_out + person.codes[links.UNSUBSCRIBE] if is_refusable else ""
+        return _Printed(message_id, addressed.to, way_out, words, shape)
 
     def _email(self, locale: str | None) -> _Email:
         if locale not in self._emails:

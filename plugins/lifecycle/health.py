@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from lifecycle import as_of, journeys, missed_days, reports, voucher_pools
+from lifecycle import as_of, journeys, missed_days, reports, ticks, voucher_pools
 from lifecycle.errors import LifecycleError
 from lifecycle.reports import Problem
 
@@ -29,6 +29,8 @@ def problems(now: datetime) -> list[Problem]:
         except LifecycleError:
             continue
         found += [_problem(span, declared.zone) for span in missed_days.listed(declared, now - GRACE)]
+        if since := ticks.silent_since(declared, now):
+            found.append(_silent(name, since))
     return found + reports.problems() + voucher_pools.problems(now)
 
 
@@ -50,3 +52,8 @@ def _problem(span: Missed, zone: str) -> Problem:
     when = f"{span.first}" if days == 1 else f"{span.first} to {span.last}"
     since = as_of.midnight(span.first, zone)
     return Problem("missed", span.journey, span.people, since, f"no run ended for {when}", span.repair())
+
+
+def _silent(journey: str, since: datetime) -> Problem:
+    why = "it looks every few minutes, and has not since then"
+    return Problem("missed", journey, 0, since, why, f"the Dag {journey} in the Airflow UI: is it paused, or failing?")

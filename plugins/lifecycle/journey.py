@@ -35,6 +35,7 @@ _DECLARING = {Path(__file__), Path(__file__).with_name("programme.py")}
 _FRESH_WITHIN = timedelta(hours=48)
 _LONGEST_LATE = timedelta(days=366)
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_EVERY_MINUTES = re.compile(r"\*/(\d+) \* \* \* \*")
 _MOST_CENTS = 100_000_000
 _MOST_DAYS = 3660
 
@@ -235,7 +236,8 @@ class Journey:
 
     A person gets one marketing message a day: of several journeys the one with the higher `priority` wins, and the
     others are recorded as `lost_to(<journey>)`. `kind="transactional"` is for messages about an order: they need no
-    consent and keep to no cap (H-08).
+    consent and keep to no cap (H-08). In a Dag with `schedule=every(minutes=5, ...)` it looks every five minutes, and
+    sends whatever its segments show that it was not told of before (J-01).
 
     `sources_within` says how old the newest fact of a source may be at the run's midnight before the journey is held: of
     every source that moves daily, or of single ones, such as `{"orders": timedelta(hours=30)}`, whether they do or not.
@@ -274,9 +276,20 @@ class Journey:
                 _require_file(path, self)
 
     def schedule(self, cron: str, zone: str) -> None:
-        """Remember the schedule of the Dag around the journey; `cron` is empty when it has no cron line."""
+        """Remember the schedule of the Dag around the journey; `cron` is empty when it has no cron line.
+
+        Raises:
+            LifecycleError: the journey looks every few minutes, and has a part that only days have.
+        """
         object.__setattr__(self, "zone", zone)
         object.__setattr__(self, "cron", cron)
+        self._check_tick()
+
+    @property
+    def tick(self) -> timedelta | None:
+        """How often the journey looks when it does so all day long, every few minutes; None for one of whole days."""
+        found = _EVERY_MINUTES.fullmatch(self.cron)
+        return timedelta(minutes=int(found[1])) if found else None
 
     def step(self, name: str) -> Step:
         """The step of that name."""
@@ -338,6 +351,16 @@ class Journey:
                 f"has a goal within_days={self.goal.within_days!r}", "Give a number of days from 1 to 365"
             )
         self._check_end()
+
+    def _check_tick(self) -> None:
+        """Refuse what a look every few minutes has no place for: caps, arbitration and goals are matters of a day."""
+        if not self.tick:
+            return
+        looks = f"looks every {self.tick.seconds // 60} minutes"
+        if self.kind != "transactional":
+            raise self._wrong(f"{looks} and is {self.kind}", 'Give kind="transactional", or schedule=daily(...)')
+        if self.goal or self.ends_with:
+            raise self._wrong(f"{looks} and has a goal or an end", "Leave them out, or give schedule=daily(...)")
 
     def _check_sources(self) -> None:
         within = self.sources_within

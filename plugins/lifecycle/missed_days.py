@@ -114,13 +114,13 @@ class Missed(NamedTuple):
 def listed(declared: Declared, now: datetime) -> list[Missed]:
     """The days whose hour of the schedule has come, and that no run ended for, since the journey was switched on.
 
-    A journey that was never run has missed nothing. Days that follow one another in the schedule are one entry.
+    A journey that was never run has missed nothing, nor has one that looks every few minutes. Days that follow one another in the schedule are one entry.
     """
     journey = declared.journey
     with database.transaction() as connection:
         database.require_schema(connection)
         (known,) = database.rows(connection, "engine/missed_days/first_run_day.sql", journey=journey.name)
-        if not journey.cron or known.first_day is None:
+        if not journey.cron or journey.tick or known.first_day is None:
             return []
         last = schedules.last_run_day(journey.cron, declared.zone, now)
         first = max(known.first_day, last - LOOK_BACK)

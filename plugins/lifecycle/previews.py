@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import as_of, database, delivery, rendering, segments, settings, vouchers
+from lifecycle import database, delivery, rendering, runs, segments, settings, vouchers
 from lifecycle.errors import LifecycleError
 from lifecycle.journey import Sms
 from lifecycle.prices import price
@@ -62,7 +62,7 @@ def previews(declared: Declared, step: Step, day: date, customer_id: str | None)
     Raises:
         LifecycleError: a template or segment breaks its contract, or the customer is not known on that day.
     """
-    instant = as_of.midnight(day, declared.zone)
+    instant = runs.instant_of(declared.journey, day, declared.zone)
     with database.transaction() as connection:
         database.require_schema(connection)
         database.set_as_of(connection, instant, declared.zone)

@@ -61,7 +61,10 @@ class Customer:
 
 @dataclass(slots=True)
 class Recipient:
-    """Everything one message is rendered from. `as_of` is in the journey's zone; `variables` are segment columns."""
+    """Everything one message is rendered from. `as_of` is in the journey's zone; `variables` are segment columns.
+
+    `may_offer` says whether the person wants marketing on the message's channel (A-12).
+    """
 
     message_id: str
     customer: Customer
@@ -70,6 +73,7 @@ class Recipient:
     voucher: IssuedVoucher | None = None
     # The code of the customer's link for friends, when the template prints that.
     referral_key: str | None = None
+    may_offer: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ BASE_VARIABLES = {
     "sender_name",
     "postal_address",
     "locale",
+    "may_offer",
 }
 _OPTIONAL_FIELDS = {entry.name for entry in fields(Customer)} - {"customer_id"}
 KNOWN_FIELDS = {
@@ -243,7 +248,7 @@ def check_templates(journey: Journey, step: Step, columns: list[str]) -> None:
         _check_template(
             path, journey, BASE_VARIABLES | set(columns), step.voucher.printable if step.voucher else frozenset()
         )
-        if journey.kind == "marketing":
+        if journey.kind == "marketing" or _offers(path):
             _require_way_out(path)
     for address in step.message.media_urls if isinstance(step.message, Sms) else ():
         try:
@@ -295,6 +300,14 @@ def _check_template(path: Path, journey: Journey, known: set[str], voucher_field
         _check_fields(tree, file, voucher_fields)
         _check_links(tree, file, journey)
         _check_addresses(tree, file)
+
+
+def _offers(path: Path) -> bool:
+    """Whether a message about an order fills the block that only those read who want offers (A-12)."""
+    from jinja2 import nodes
+
+    blocks = (block for _, tree in _with_layouts(path) for block in tree.find_all(nodes.Block))
+    return any(block.name == "offer" and block.body for block in blocks)
 
 
 def _require_way_out(path: Path) -> None:
@@ -528,6 +541,7 @@ class SharedValues:
             "link": link,
             "referral_link": self._referral_link(recipient),
             "unsubscribe_url": url(links.UNSUBSCRIBE),
+            "may_offer": recipient.may_offer,
             "sender_name": self.sender_name,
             "postal_address": self.postal_address,
         }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from lifecycle import as_of, database, runs, segments, stages
+from lifecycle import as_of, database, runs, segments, stages, ticks
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -35,7 +36,8 @@ def without_policy(declared: Declared, first: date, last: date) -> Iterator[Repl
         for step in declared.journey.steps:
             segments.check(connection, declared.journey, step)
         for day in as_of.days_between(first, last):
-            database.set_as_of(connection, as_of.midnight(day, declared.zone), declared.zone)
+            instant = runs.instant_of(declared.journey, day, declared.zone)
+            database.set_as_of(connection, instant, declared.zone)
             for step in declared.journey.steps:
                 for person in segments.audience(connection, declared.journey, step):
                     yield ReplayRow(day, step.name, person.customer_id, person.anchor, "due", "")
@@ -46,12 +48,15 @@ def with_policy(
 ) -> Iterator[ReplayRow]:
     """What the journey would have done had it started on the first day, every message counted as received.
 
-    A `summary` sums it up on the way.
+    A `summary` sums it up on the way. A journey that looks every few minutes does so once a day here, at its end: it
+    finds the same.
     """
     context = None
     with _undone() as connection:
         stages.check_files(connection, declared.journey)
         database.run(connection, "engine/runs/forget_journey.sql", journey=declared.journey.name)
+        if declared.journey.tick:
+            _switch_on(connection, declared, first)
         for day in as_of.days_between(first, last):
             context = runs.for_day(declared.journey, day, declared.zone, run_type="replay")
             run_id = _rehearse(connection, context)
@@ -81,8 +86,17 @@ def repairs(contexts: Sequence[RunContext]) -> Iterator[ReplayRow]:
             database.run(connection, "engine/outbox/rehearse_sending.sql", run_id=run_id)
 
 
+def _switch_on(connection: Connection, declared: Declared, first: date) -> None:
+    """Let a journey that looks every few minutes note what was before the first day, as its first look does."""
+    midnight = as_of.midnight(first, declared.zone)
+    ticks.decide(connection, runs.RunContext(declared.journey, midnight, declared.zone, run_type="replay"))
+
+
 def _rehearse(connection: Connection, context: RunContext) -> int:
     """Every stage of a run but the sending, inside a transaction that is never committed."""
+    if context.journey.tick:
+        decided = ticks.decide(connection, context, approved=_everybody(context))
+        return decided.run_id if decided else runs.open_run(connection, context)
     run_id = runs.open_run(connection, context)
     converted_ids = stages.find_converted(connection, run_id, context)
     database.set_as_of(connection, context.as_of, context.zone)
@@ -92,6 +106,11 @@ def _rehearse(connection: Connection, context: RunContext) -> int:
         stages.plan_step(connection, run_id, context, step, converted_ids)
     stages.close_enrollments(connection, context)
     return run_id
+
+
+def _everybody(context: RunContext) -> dict[str, int]:
+    """Nobody is asked about a rehearsal, however many are due."""
+    return {step.name: sys.maxsize for step in context.journey.steps}
 
 
 def _decided(connection: Connection, context: RunContext, run_id: int) -> list[ReplayRow]:

@@ -39,6 +39,18 @@ def daily_cron(at: str) -> str:
     return f"{int(minute)} {int(hour)} * * *"
 
 
+def every_cron(minutes: int) -> str:
+    """The cron line of every few minutes, counted from the full hour.
+
+    Raises:
+        LifecycleError: they do not divide an hour.
+    """
+    if isinstance(minutes, bool) or not isinstance(minutes, int) or not 1 <= minutes <= 30 or 60 % minutes:
+        hint = "Give 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30"
+        raise LifecycleError(f"every(minutes={minutes!r}) does not divide an hour", hint=hint)
+    return f"*/{minutes} * * * *"
+
+
 def run_days(cron: str, first: date, last: date) -> list[date]:
     """The local days from first to last that the cron line comes on; none without a cron line."""
     if not cron:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lifecycle import database
@@ -47,10 +48,10 @@ def audience(connection: Connection, journey: Journey, step: Step) -> Iterator[A
     return people(connection, segment_of(journey, step))
 
 
-def people(connection: Connection, file: AnalystSql) -> Iterator[AudienceRow]:
+def people(connection: Connection, file: AnalystSql, wrapper: str = "") -> Iterator[AudienceRow]:
     """The people a checked segment file picks at the transaction's `as_of()`; errors as those of `audience`."""
     seen: set[tuple[str, str]] = set()
-    for row in file.stream(connection):
+    for row in file.stream(connection, wrapper):
         person = AudienceRow(*row)
         if person[:2] in seen:
             raise repeated_row(file, person)
@@ -61,18 +62,32 @@ def people(connection: Connection, file: AnalystSql) -> Iterator[AudienceRow]:
 def select_audience(connection: Connection, run_id: int, journey: Journey, step: Step) -> int:
     """Keep the audience of a step for this run, replacing an earlier selection. Returns how many people."""
     check(connection, journey, step)
-    file = segment_of(journey, step)
     database.run(connection, "engine/segments/clear_audience.sql", run_id=run_id, step=step.name)
+    return _keep(connection, run_id, journey, step, audience(connection, journey, step))
+
+
+def select_undecided(connection: Connection, run_id: int, journey: Journey, step: Step) -> int:
+    """Keep whom a checked segment picks and nothing was decided about yet for this run. Returns how many people.
+
+    What an earlier selection of the run has found stays: it is decided by now.
+    """
+    database.run(connection, "engine/segments/set_deciding.sql", journey=journey.name, step=step.name)
+    undecided = people(connection, segment_of(journey, step), "undecided")
+    first = next(undecided, None)
+    return _keep(connection, run_id, journey, step, chain([first], undecided)) if first else 0
+
+
+def _keep(connection: Connection, run_id: int, journey: Journey, step: Step, picked: Iterable[AudienceRow]) -> int:
     records = (
-        (run_id, step.name, person.customer_id, person.anchor, json.dumps(person.variables))
-        for person in audience(connection, journey, step)
+        (run_id, step.name, person.customer_id, person.anchor, json.dumps(person.variables)) for person in picked
     )
     count = 0
     for chunk in _chunks(records, 5_000):
         columns = ("run_id", "step", "customer_id", "anchor", "variables")
         count += database.copy_rows(connection, "lifecycle.audiences", columns, chunk)
     selected = {"run_id": run_id, "step": step.name, "people": count}
-    database.run(connection, "engine/segments/keep_selection.sql", **selected, sql_sha=file.sha())
+    sql_sha = segment_of(journey, step).sha()
+    database.run(connection, "engine/segments/keep_selection.sql", **selected, sql_sha=sql_sha)
     return count
 
 
@@ -84,7 +99,7 @@ def repeated_row(file: AnalystSql, person: AudienceRow) -> LifecycleError:
     )
 
 
-def _chunks(records: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
+def _chunks(records: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
     """Whole chunks, because COPY and the cursor of the segment share one connection and must take turns."""
     chunk: list[tuple[Any, ...]] = []
     for record in records:

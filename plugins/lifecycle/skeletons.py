@@ -454,7 +454,7 @@ def _fields(tree: nodes.Template, record: str) -> list[str]:
 def _leaves_of(tree: nodes.Template, name: str) -> list[str]:
     if name in _RECORDS:
         return [f"{name}.{attribute}" for attribute in sorted(set(_fields(tree, name)))]
-    return [{"locale": "customer.locale", "as_of": "as_of"}.get(name, f"{_COLUMN}{name}")]
+    return [{"locale": "customer.locale", "as_of": "as_of", "may_offer": "may_offer"}.get(name, f"{_COLUMN}{name}")]
 
 
 def _key_of(leaves: tuple[str, ...]) -> Callable[[Recipient], Any]:

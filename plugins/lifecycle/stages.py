@@ -25,6 +25,7 @@ from lifecycle import (
     segments,
     sources,
     suppressions,
+    ticks,
 )
 from lifecycle.analyst_sql import AnalystSql
 from lifecycle.approvals import Held
@@ -216,6 +217,8 @@ def run_all(
     Raises:
         AudienceHeldError: a step waits for a person; the others were sent, and the run stays unfinished.
     """
+    if context.journey.tick:
+        return {"converted": 0, "steps": look(context, channel_for, approved), "suppressed": 0, "readmitted": 0}
     check_sources(context)
     converted = record_conversions(context)
     # All of them first: of several steps that are due for a person the last one goes.
@@ -237,6 +240,42 @@ def run_all(
     for other, step in readmitted:
         send(other, step, channel_for(step))
     return {"converted": converted["converted"], "steps": report(context), **closed}
+
+
+def look(
+    context: RunContext,
+    channel_for: Callable[[Step], EmailChannel | SmsChannel],
+    approved: Mapping[str, int] | None = None,
+) -> dict[str, dict[str, int]]:
+    """All of a run of a journey that looks every few minutes: decide about what is new in one transaction, then send.
+
+    Returns counts by outcome of each step that somebody was due for; empty when nothing was new. What an earlier look
+    could not send is tried again.
+
+    Raises:
+        AudienceHeldError: a step waits for a person, and nothing was decided.
+        TryAgainError: a provider asked to wait; what is left stays queued. All other steps had their turn.
+    """
+    with database.transaction() as connection:
+        database.require_schema(connection)
+        decided = ticks.decide(connection, context, approved)
+        unsent = ticks.unsent_steps(connection, context.journey)
+    failures: list[LifecycleError] = []
+    for step in unsent:
+        try:
+            send(context, step, channel_for(step))
+        except LifecycleError as error:
+            failures.append(error)
+    counts: dict[str, dict[str, int]] = {}
+    if decided:
+        with database.transaction() as connection:
+            counts = {
+                step.name: dict(outbox.counts_of_step(connection, decided.run_id, step)) for step in decided.steps
+            }
+            runs.finish(connection, decided.run_id, counts)
+    if failures:
+        raise failures[0]
+    return counts
 
 
 def close(context: RunContext) -> dict[str, int]:

@@ -72,7 +72,7 @@ class _Explanation:
         self.zone = declared.zone
         self.customer_id = customer_id
         asked = {"customer_id": customer_id, "journey": self.journey.name}
-        instant = as_of.midnight(day, self.zone)
+        instant = self._instant(day)
         self.run = database.rows(connection, "engine/why/run.sql", **asked, as_of=instant)
         self.messages = database.rows(connection, "engine/why/messages.sql", **asked)
         self.enrollments = database.rows(connection, "engine/why/enrollments.sql", **asked)
@@ -80,6 +80,15 @@ class _Explanation:
         self.context = runs.RunContext(self.journey, instant, self.zone, late_days=late_days)
         database.set_as_of(connection, instant, self.zone)
         self.segments = {step.name: self._segment(step) for step in self.journey.steps}
+
+    def _instant(self, day: date) -> datetime:
+        """The instant of the run that is asked about: of many on a day the last one that decided about the person."""
+        if self.journey.tick:
+            asked = {"customer_id": self.customer_id, "journey": self.journey.name, "run_day": day}
+            (latest,) = database.rows(self.connection, "engine/why/latest_look.sql", **asked)
+            if latest.as_of:
+                return latest.as_of.astimezone(as_of.zone_named(self.zone))
+        return runs.instant_of(self.journey, day, self.zone)
 
     def rows(self) -> list[dict[str, Any]]:
         """Where the person stands in the journey, then each step: outcome, segment, rules, and what was recorded."""
@@ -254,7 +263,7 @@ class _Explanation:
         yield "no_consent", *_only(is_marketing, self._consent(known))
         yield "suppressed", known.is_blocked or (is_marketing and known.is_suppressed), known.suppressions or "no"
         shared = f"shared with customer {known.shared_with}, who is written to" if known.shared_with else "not shared"
-        yield "duplicate_address", bool(known.shared_with), shared
+        yield "duplicate_address", *_only(is_marketing, (bool(known.shared_with), shared))
         taken = f"{known.lost_to}/{known.lost_to_step} has the day" if known.lost_to else "no other journey has the day"
         yield "lost_to", *_only(is_marketing, (bool(known.lost_to), taken))
         used = f"{known.capped} of {cap_messages} in {cap_days} days up to {context.today}"
@@ -269,7 +278,8 @@ class _Explanation:
     def _past_entry(self, step: Step, known: Row[Any], message: Row[Any] | None) -> tuple[bool, str]:
         if known.entered_at is not None and known.entered_at <= self.context.as_of:
             return False, f"entered {self._at(known.entered_at)}"
-        lets_in = step.name == self.journey.steps[0].name or self.journey.entry == "at_their_age"
+        first, entry = self.journey.steps[0].name, self.journey.entry
+        lets_in = step.name == first or entry == "at_their_age" or self.journey.tick is not None
         if message is None and lets_in:
             return False, "this step lets people in"
         entered = f"entered later, {self._at(known.entered_at)}" if known.entered_at else "never entered"

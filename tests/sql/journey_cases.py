@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sqlglot
 import yaml
 
 from lifecycle import as_of, database, journeys
@@ -43,8 +45,13 @@ def kind_of(path: Path) -> str:
 def prepare(connection: Connection, journey: str, case: dict[str, Any]) -> None:
     """Fill the shop with what the case gives, and fix the instant it looks from."""
     _fill(database.driver(connection), journey, case.get("given", {}))
-    zone = case.get("zone", ZONE)
-    database.set_as_of(connection, as_of.midnight(case["as_of"], zone), zone)
+    database.set_as_of(connection, instant_of(case), case.get("zone", ZONE))
+
+
+def instant_of(case: dict[str, Any]) -> datetime:
+    """The instant a case looks from, in its zone: the midnight of a day, or the moment it gives."""
+    zone, moment = case.get("zone", ZONE), case["as_of"]
+    return moment.astimezone(as_of.zone_named(zone)) if isinstance(moment, datetime) else as_of.midnight(moment, zone)
 
 
 def expected(case: dict[str, Any]) -> list[list[str]]:
@@ -53,9 +60,11 @@ def expected(case: dict[str, Any]) -> list[list[str]]:
 
 
 def found(connection: Connection, file: AnalystSql, case: dict[str, Any]) -> list[list[str]]:
-    """The rows the file returns, with as many columns as the case gives."""
+    """The rows the file returns, with as many columns as the case gives; sorted when the file does not sort them."""
     width = max((len(row) for row in case["expect"]), default=2)
-    return [[str(value) for value in row[:width]] for row in file.stream(connection)]
+    rows = [[str(value) for value in row[:width]] for row in file.stream(connection)]
+    is_sorted = sqlglot.parse_one(file.text(), dialect="postgres").args.get("order")
+    return rows if is_sorted else sorted(rows)
 
 
 def _fill(connection: psycopg.Connection[Any], journey: str, given: dict[str, list[dict[str, Any]]]) -> None:
@@ -66,6 +75,10 @@ def _fill(connection: psycopg.Connection[Any], journey: str, given: dict[str, li
         shop.customer(**described.get(person, {"customer_id": person}))
     for row in given.get("orders", []):
         shop.order(**_timed(row, "ordered_at", "ordered"))
+    for row in given.get("products", []):
+        shop.product(**row)
+    for row in given.get("order_items", []):
+        shop.order_item(**row)
     for row in given.get("page_views", []):
         shop.visit(**_timed(row, "viewed_at", "viewed"))
     for row in given.get("refunds", []):

@@ -104,8 +104,11 @@ def declared() -> dict[str, Journey]:
 @cache
 def files() -> list[AnalystSql]:
     """Every segment, goal and end of the repository."""
-    picked = [segments.segment_of(journey, step) for journey in declared().values() for step in journey.steps]
-    return [*picked, *(file for journey in declared().values() for file in stages.end_files(journey))]
+    picked = {segments.segment_of(journey, step) for journey in declared().values() for step in journey.steps}
+    return [
+        *sorted(picked, key=lambda file: file.path),
+        *(file for journey in declared().values() for file in stages.end_files(journey)),
+    ]
 
 
 @cache

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from lifecycle import as_of, database, delivery, journeys, rendering, runs, segments, vouchers
+from lifecycle import database, delivery, journeys, rendering, runs, segments, vouchers
 from lifecycle.journey import Journey, Step
 from tests.sql import journey_cases
 
@@ -128,17 +128,16 @@ def emails_of(journey: Journey, step: Step) -> Iterator[tuple[str, rendering.Ren
 
 def recipients(journey: Journey, step: Step, case: dict[str, Any]) -> list[rendering.Recipient]:
     """Everybody the step selects in a case, with what it is to tell them; nothing is kept."""
-    zone = case.get("zone", journey_cases.ZONE)
+    zone, instant = case.get("zone", journey_cases.ZONE), journey_cases.instant_of(case)
     with database.transaction() as connection:
         rehearsal = connection.begin_nested()
         journey_cases.prepare(connection, journey.name, case)
-        run_id = runs.open_run(connection, runs.for_day(journey, as_of.parse_day(str(case["as_of"])), zone))
+        run_id = runs.open_run(connection, runs.RunContext(journey, instant, zone))
         segments.select_audience(connection, run_id, journey, step)
         asked = "select customer_id, variables from lifecycle.audiences where run_id = %s and step = %s"
         found = database.driver(connection).execute(asked, (run_id, step.name)).fetchall()
         customers = delivery.customers(connection, [customer_id for customer_id, _ in found])
         rehearsal.rollback()
-    instant = as_of.midnight(as_of.parse_day(str(case["as_of"])), zone)
     voucher = vouchers.sample(step.voucher, instant) if step.voucher else None
     return [
         rendering.Recipient("00000000-0000-0000-0000-000000000000", customers[customer_id], instant, variables, voucher)

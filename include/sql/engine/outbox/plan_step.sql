@@ -1,7 +1,7 @@
 -- Plans one message per person of a step's audience: queued, or skipped with the first rule that forbids it.
 -- Identity is journey / step / customer / anchor, so planning again adds nothing (architecture §5). Transactional
--- messages ask for an address that is not blocked; consent, sunset, holdout, arbitration and cap are rules of marketing
--- (H-08).
+-- messages ask for an address that is not blocked; consent, sunset, holdout, one message per address, arbitration and
+-- cap are rules of marketing (H-08): who orders twice is told twice.
 -- Set-wise: each rule is one join with the whole audience, never a look-up per person. `:few_people` names the people
 -- of a small audience, so that no table is read for anybody else; when it is null, tables are read whole. It is a value
 -- and no subquery: Postgres knows how many they are, and reads a table of the company that has no index once.
@@ -257,7 +257,9 @@ shared as (
 
     select judged.address_hash
     from judged
-    where judged.reason is null
+    where
+        :kind = 'marketing'
+        and judged.reason is null
     group by judged.address_hash
     having count(*) > 1
 
@@ -278,7 +280,8 @@ planned_before as (
     select distinct messages.address_hash
     from lifecycle.messages as messages
     where
-        messages.run_id = :run_id
+        :kind = 'marketing'
+        and messages.run_id = :run_id
         and messages.channel = :channel
         and messages.send_state <> 'skipped'
 

@@ -46,6 +46,11 @@ runs as (
     where journey = :journey
 ),
 
+ticks as (
+    delete from lifecycle.ticks
+    where journey = :journey
+),
+
 suppressions as (
     delete from lifecycle.suppressions
     where source = :journey
