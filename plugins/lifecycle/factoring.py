@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from lifecycle import links, rendering, settings, skeletons
@@ -134,7 +134,6 @@ class _Printer:
         self._make_code = links.code_maker()
         self._way_out = links.prefix(links.UNSUBSCRIBE, self._shared.base_url)
         self._is_marketing = journey.kind == "marketing"
-        self._has_way_out = rendering.prints(journey, step, "unsubscribe_url")
         self._emails: dict[str | None, _Email] = {}
         self.unrenderable: dict[str, str] = {}
         self.used: list[links.UsedLink] = []
@@ -143,14 +142,15 @@ class _Printer:
         message_id = addressed.recipient.message_id
         person = Person(addressed.recipient, self._shared, self._make_code)
         try:
-            shape, words = self._email(addressed.recipient.customer.locale).printed(person)
+            email = self._email(addressed.recipient.customer.locale)
+            shape, words = email.printed(person)
         except (UnrenderableError, LifecycleError) as error:
             self.unrenderable[message_id] = str(error)
             return None
         journey_name = self._shared.journey_name
         self.used += [links.UsedLink(message_id, journey_name, name, code) for name, code in person.codes.items()]
         # Nobody refuses what is about their order; with an offer in it, they can refuse that (A-12).
-        is_refusable = self._is_marketing or (self._has_way_out and addressed.recipient.may_offer)
+        is_refusable = self._is_marketing or (addressed.recipient.may_offer and email.has_way_out)
         way_out = self._way_out + person.codes[links.UNSUBSCRIBE] if is_refusable else ""
         return _Printed(message_id, addressed.to, way_out, words, shape)
 
@@ -170,6 +170,11 @@ class _Email:
         self.templates = templates
         self._skeleton = skeletons.taken_apart(templates, shared)
         self._shapes: dict[Frame | tuple[int, int], _Shape] = {}
+
+    @cached_property
+    def has_way_out(self) -> bool:
+        """Whether its words lead to the unsubscribe page."""
+        return rendering.asks_for(self.templates.page, "unsubscribe_url")
 
     def printed(self, person: Person) -> tuple[_Shape, list[str]]:
         """A person's shape and words.

@@ -262,6 +262,11 @@ def prints(journey: Journey, step: Step, name: str) -> bool:
     return name in _asked_for(pinned_environment(), tuple(template_variants(journey, step)))
 
 
+def asks_for(template: Template, name: str) -> bool:
+    """Whether a template, or what it is built on, asks for a variable."""
+    return name in _asked_for(pinned_environment(), (Path(str(template.filename)),))
+
+
 # The environment is another one as soon as a template is.
 @lru_cache(maxsize=64)
 def _asked_for(_: Environment, paths: tuple[Path, ...]) -> frozenset[str]:

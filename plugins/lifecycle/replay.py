@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from lifecycle import as_of, database, runs, segments, stages, ticks
+from lifecycle import approvals, as_of, database, runs, segments, stages, ticks
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class ReplayRow(NamedTuple):
-    """One person due at one step: `outcome` is due, would_send, skipped or already_decided."""
+    """One person due at one step: `outcome` is due, would_send, held, skipped or already_decided.
+
+    Who is `held` gets the message once a person has approved of the step's audience; `reason` says what is unusual.
+    """
 
     run_day: date
     step: str
@@ -60,7 +63,7 @@ def with_policy(
         for day in as_of.days_between(first, last):
             context = runs.for_day(declared.journey, day, declared.zone, run_type="replay")
             run_id = _rehearse(connection, context)
-            rows = _decided(connection, context, run_id)
+            rows = _decided(connection, context, run_id, _held(connection, context, run_id))
             if summary:
                 summary.add_day(connection, context, run_id, rows)
             yield from rows
@@ -73,7 +76,8 @@ def plan(context: RunContext) -> list[ReplayRow]:
     """What a run would do now, given everything that was decided before."""
     with _undone() as connection:
         stages.check_files(connection, context.journey)
-        return _decided(connection, context, _rehearse(connection, context))
+        run_id = _rehearse(connection, context)
+        return _decided(connection, context, run_id, _held(connection, context, run_id))
 
 
 def repairs(contexts: Sequence[RunContext]) -> Iterator[ReplayRow]:
@@ -82,7 +86,7 @@ def repairs(contexts: Sequence[RunContext]) -> Iterator[ReplayRow]:
         stages.check_files(connection, contexts[0].journey)
         for context in contexts:
             run_id = _rehearse(connection, context)
-            yield from _decided(connection, context, run_id)
+            yield from _decided(connection, context, run_id, {})
             database.run(connection, "engine/outbox/rehearse_sending.sql", run_id=run_id)
 
 
@@ -113,18 +117,31 @@ def _everybody(context: RunContext) -> dict[str, int]:
     return {step.name: sys.maxsize for step in context.journey.steps}
 
 
-def _decided(connection: Connection, context: RunContext, run_id: int) -> list[ReplayRow]:
+def _held(connection: Connection, context: RunContext, run_id: int) -> dict[str, str]:
+    """What is unusual about the audiences of a rehearsed run that would wait for a person, by step."""
+    if context.journey.tick:
+        return ticks.held(connection, run_id)
+    found = (approvals.held(connection, run_id, context, step) for step in context.journey.steps)
+    return {waiting.step: waiting.why for waiting in found if waiting}
+
+
+def _decided(connection: Connection, context: RunContext, run_id: int, held: dict[str, str]) -> list[ReplayRow]:
     order = {step.name: place for place, step in enumerate(context.journey.steps)}
     found = database.rows(connection, "engine/outbox/of_run.sql", run_id=run_id, journey=context.journey.name)
     rows = (
-        ReplayRow(context.run_day, row.step, row.customer_id, row.anchor, _named(row.outcome), row.reason)
+        ReplayRow(
+            context.run_day, row.step, row.customer_id, row.anchor, *_named(row.outcome, row.reason, held.get(row.step))
+        )
         for row in found
     )
     return sorted(rows, key=lambda row: (order[row.step], row.customer_id, row.anchor))
 
 
-def _named(outcome: str) -> str:
-    return "would_send" if outcome == "queued" else outcome
+def _named(outcome: str, reason: str, held: str | None) -> tuple[str, str]:
+    """How an outcome reads before anything is sent."""
+    if outcome != "queued":
+        return outcome, reason
+    return ("held", held) if held else ("would_send", reason)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class ReplayPicture:
     def watching(self, rows: Iterable[ReplayRow]) -> Iterator[ReplayRow]:
         """The rows as they come; whoever is due or would be sent to is counted on the way."""
         for row in rows:
-            if row.outcome in ("due", "would_send"):
+            if row.outcome in ("due", "would_send", "held"):
                 self._people[row.step][row.run_day] += 1
             yield row
 

@@ -61,7 +61,8 @@ class ReplaySummary:
         """Add what a rehearsed run decided, before its messages count as received."""
         for row in rows:
             step = self.steps[row.step]
-            if row.outcome == "would_send":
+            # A replay goes on as if a person had approved.
+            if row.outcome in ("would_send", "held"):
                 step.would_send += 1
             elif row.outcome == "skipped":
                 step.skipped[row.reason] += 1

@@ -71,14 +71,22 @@ def _select(connection: Connection, run_id: int, journey: Journey) -> dict[Step,
 
 def _require_approval(context: RunContext, due: Mapping[Step, int], approved: Mapping[str, int]) -> None:
     """A mapping gone wrong must not tell a whole shop that its orders were shipped."""
-    cap = settings.audience_cap()
-    waiting = [
-        Held(step.name, people, "", f"{people:,} people, above the cap of {cap:,}")
-        for step, people in due.items()
-        if people > max(cap, approved.get(step.name, 0))
-    ]
+    found = {step.name: people for step, people in due.items() if people > approved.get(step.name, 0)}
+    waiting = [Held(step, found[step], "", why) for step, why in _unusual(found).items()]
     if waiting:
         raise approvals.held_error(context, waiting, hint=approvals.command(context, waiting))
+
+
+def _unusual(due: Mapping[str, int]) -> dict[str, str]:
+    """What is unusual about the audiences of a tick: what is usual in five minutes says nothing after an outage."""
+    cap = settings.audience_cap()
+    return {step: f"{people:,} people, above the cap of {cap:,}" for step, people in due.items() if people > cap}
+
+
+def held(connection: Connection, run_id: int) -> dict[str, str]:
+    """What is unusual about the audiences that a rehearsed tick has kept, by step."""
+    found = database.rows(connection, "engine/ticks/due.sql", run_id=run_id)
+    return _unusual({row.step: row.people for row in found})
 
 
 def unsent_steps(connection: Connection, journey: Journey) -> list[Step]:

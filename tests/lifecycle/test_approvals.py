@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.project_builder import ProjectBuilder
 from tests.sandbox_client import SandboxClient
 from tests.shop import Shop
 
-from lifecycle import approvals, journeys, missed_days, reports, runs, stages
+from lifecycle import approvals, journeys, missed_days, replay, reports, runs, stages
 from lifecycle.approvals import AudienceHeldError
 from lifecycle.channels import OutgoingSms, Receipt
 from lifecycle.journey import Step
@@ -282,3 +283,17 @@ def test_the_command_line_stops_with_one_line_and_goes_on_with_the_count(
 )
 def test_an_approval_that_names_no_step_or_count_is_refused(welcome: Welcome, run: Run, given: str, line: str) -> None:
     assert line in run("run", "welcome", "--approve", given).error()
+
+
+def test_a_plan_says_who_would_wait_for_a_person_and_why(welcome: Welcome) -> None:
+    welcome.sign_up(4 * USUAL, TUESDAY - timedelta(days=1))
+    planned = replay.plan(welcome.context(TUESDAY))
+    asked = {(row.outcome, row.reason) for row in planned if row.step == "hello"}
+    assert asked == {("held", "280 people where 70 are usual on Tuesday, 2026-03-31")}
+    replayed = list(replay.with_policy(welcome.declared, TUESDAY - timedelta(days=28), TUESDAY))
+    waiting = Counter(row.run_day for row in replayed if row.outcome == "held" and row.step == "hello")
+    assert waiting == {TUESDAY: 4 * USUAL}
+    with pytest.raises(AudienceHeldError):
+        welcome.play(TUESDAY)
+    welcome.play(TUESDAY, hello=4 * USUAL)
+    assert {row.outcome for row in replay.plan(welcome.context(TUESDAY))} == {"accepted"}

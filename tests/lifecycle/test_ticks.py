@@ -181,3 +181,13 @@ def test_the_command_line_looks_once(shop: Shop, sandbox: SandboxClient) -> None
         said("report", "order_updates", "--from", day, "--to", day, "--format", "json").split("]")[0] + "]"
     )
     assert (row["due"], row["sent"]) == (2, 2)
+
+
+def test_a_plan_says_that_more_people_than_the_cap_would_wait(
+    updates: Updates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_AUDIENCE_CAP", "1")
+    for _ in range(2):
+        updates.shop.order("ana", after(1))
+    context = runs.of_tick(updates.declared.journey, after(5), updates.declared.zone, now=after(5))
+    assert {(row.outcome, row.reason) for row in replay.plan(context)} == {("held", "2 people, above the cap of 1")}
