@@ -169,6 +169,43 @@ def test_list_profile_and_networks_give_points_once(shop: Shop) -> None:
     assert balances(shop.connection) == {"ana": 100 + 100 + 50 + 50}
 
 
+def test_answering_a_survey_gives_points_once_and_a_click_on_it_none(shop: Shop) -> None:
+    """L-10: two answers to one survey are one; the next survey is another."""
+    shop.customer("ana")
+    for anchor, kinds in (("order-1", ("click", "answer", "entry")), ("order-2", ("answer",)), ("order-3", ("click",))):
+        asked = survey(shop, "ana", anchor)
+        for kind in kinds:
+            react(shop, asked, kind)
+    react(shop, survey(shop, "ana", "order-4"), "answer", is_machine=True)
+    for _ in range(2):
+        loyalty.accrue(programme(), FIRST, LAST)
+    assert balances(shop.connection) == {"ana": 100}
+
+
+def survey(shop: Shop, customer: str, anchor: str) -> Any:
+    """A survey of the ladder that somebody got on the first day; returns the id of the message."""
+    run = (
+        "insert into lifecycle.runs (journey, as_of, run_day, run_type) values ('reactivation', %(day)s, %(day)s, 'manual') "
+        "on conflict (journey, as_of) do update set run_type = 'manual' returning run_id"
+    )
+    message = (
+        "insert into lifecycle.messages (run_id, journey, step, customer_id, anchor, as_of, run_day, planned_on, channel, "
+        "template, template_sha, send_state) values (%(run)s, 'reactivation', 'survey', %(who)s, %(anchor)s, %(day)s, "
+        "%(day)s, %(day)s, 'sms', 'survey', '', 'accepted') returning message_id"
+    )
+    (run_id,) = shop.connection.execute(run, {"day": FIRST}).fetchone() or ()
+    values = {"run": run_id, "who": customer, "anchor": anchor, "day": FIRST}
+    return (shop.connection.execute(message.encode(), values).fetchone() or ())[0]
+
+
+def react(shop: Shop, message_id: Any, kind: str, *, is_machine: bool = False) -> None:
+    shop.connection.execute(
+        "insert into lifecycle.engagements (message_id, customer_id, journey, step, anchor, kind, is_machine, occurred_at) "
+        "select message_id, customer_id, journey, step, anchor, %s, %s, %s from lifecycle.messages where message_id = %s",
+        (kind, is_machine, NOON, message_id),
+    )
+
+
 def test_a_fact_that_arrives_late_is_accrued_when_its_day_is_accrued_again(shop: Shop) -> None:
     """Accrual has no lateness: it always catches up (architecture §5)."""
     shop.customer("ana")
