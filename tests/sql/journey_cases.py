@@ -69,6 +69,7 @@ def found(connection: Connection, file: AnalystSql, case: dict[str, Any]) -> lis
 
 def _fill(connection: psycopg.Connection[Any], journey: str, given: dict[str, list[dict[str, Any]]]) -> None:
     shop = Shop(connection)
+    _loyalty(connection, given)
     people = {row["customer_id"] for rows in given.values() for row in rows if row.get("customer_id")}
     described = {row["customer_id"]: row for row in given.get("customers", [])}
     for person in sorted(people):
@@ -151,6 +152,44 @@ def _click(
         "where customer_id = %s and anchor = %s and step = %s and journey = %s",
         (is_machine, noon(clicked_at), customer_id, anchor, step, more["journey"]),
     )
+
+
+def _loyalty(connection: psycopg.Connection[Any], given: dict[str, list[dict[str, Any]]]) -> None:
+    """Points, tiers, and what the programme declares; whoever has points is a customer too."""
+    programme = {"programme": "loyalty_points"}
+    level = programme | {"tier_days": 365, "free_shipping": False, "draw_entries": 0}
+    for row in given.get("tier_levels", []):
+        _insert(connection, "tier_levels", level | row)
+    for row in given.get("rewards", []):
+        _insert(connection, "rewards", programme | row)
+    for number, row in enumerate(given.get("points", [])):
+        kind = "earned" if row["points"] > 0 else "redeemed"
+        entry = {"fact": f"fact-{number:03d}", "kind": kind, "other_side": kind, "requested": row["points"], **row}
+        entry |= {
+            name: noon(value) for name, value in row.items() if name in ("occurred_at", "expires_at", "counts_from")
+        }
+        _insert(connection, "points_entries", {"account_id": _account(connection, entry.pop("customer_id")), **entry})
+    for row in given.get("tiers", []):
+        period = {name: _midnight(value) if name in ("since", "until") else value for name, value in row.items()}
+        _insert(
+            connection,
+            "tier_periods",
+            programme | {"account_id": _account(connection, period.pop("customer_id"))} | period,
+        )
+
+
+def _account(connection: psycopg.Connection[Any], customer_id: str) -> int:
+    connection.execute(
+        "insert into lifecycle.points_accounts (customer_id) values (%s) on conflict do nothing", [customer_id]
+    )
+    asked = "select account_id from lifecycle.points_accounts where customer_id = %s"
+    ((account_id,),) = connection.execute(asked, [customer_id]).fetchall()
+    return account_id
+
+
+def _insert(connection: psycopg.Connection[Any], table: str, values: dict[str, Any]) -> None:
+    names, places = ", ".join(values), ", ".join(["%s"] * len(values))
+    connection.execute(f"insert into lifecycle.{table} ({names}) values ({places})".encode(), list(values.values()))
 
 
 def _midnight(day: Any) -> Any:

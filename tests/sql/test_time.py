@@ -26,12 +26,12 @@ ZONES = ["Europe/London", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati"
 PEOPLE = [f"person-{number}" for number in range(4)]
 ORDERS = [f"order-{number}" for number in range(12)]
 # Facts crowd around the edges of the ladder's days, around the run itself, and after it.
-DAYS_AGO = [-365, -95, -89.5, -75, -59.5, -45, -29.5, -29, -10, -1, -0.5, 0, 0.5, 1, 3, 40]
+DAYS_AGO = [-365, -95, -89.5, -75, -59.5, -45, -29.5, -29, -10, -1, -0.5, -0.5, 0, 0.5, 1, 3, 40]
 _A_MOMENT = timedelta(microseconds=1)
 
 # What a programme declares is as of today, and not of the past.
 LEVELS = [
-    {"programme": "loyalty_points", "tier": tier, "place": place, "from_points": 30 * place - 15, "tier_days": 365}
+    {"programme": "loyalty_points", "tier": tier, "place": place, "from_points": 10 * place, "tier_days": 365}
     | {"percent_off": None, "free_shipping": True, "draw_entries": 0}
     for place, tier in enumerate(("silver", "gold"), start=1)
 ]
@@ -124,6 +124,8 @@ def views() -> list[str]:
 def pasts(draw: Any) -> Past:
     """A shop of four people with random facts of every table before and after a random run."""
     day = draw(st.dates(date(2025, 1, 1), date(2026, 12, 31)))
+    # What is told on one day of a month is met often enough.
+    day = day.replace(day=draw(st.sampled_from([day.day, day.day, 1, 15])))
     zone = draw(st.sampled_from(ZONES))
     instant = as_of.midnight(day, zone).astimezone(timezone.utc)
     moments = st.builds(
@@ -138,7 +140,7 @@ def pasts(draw: Any) -> Past:
     rows["enrollments"] = draw(_enrollments(moments, [order["order_id"] for order in rows["orders"]]))
     rows["messages"] = draw(_messages(rows["enrollments"], day, zone))
     rows["engagements"] = draw(_engagements(rows["messages"], zone))
-    rows["points"] = draw(_points(moments))
+    rows["points"] = draw(_points(moments, instant))
     rows["tiers"] = draw(_tiers(moments))
     rows["claims"] = _claims(rows["orders"])
     return Past(rows, day, zone)
@@ -152,6 +154,8 @@ def _facts(table: Table, moments: st.SearchStrategy[datetime]) -> st.SearchStrat
 
 
 def _values(table: Table, column: Any, moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[Any]:
+    if (table.name, column.name) == ("events", "name"):
+        return st.sampled_from(["joined_list", "wishlist_added"])
     if column.name == "customer_id" or column.name == "referred_by":
         return st.sampled_from(PEOPLE)
     if column.name == "order_id":
@@ -175,7 +179,8 @@ def _values(table: Table, column: Any, moments: st.SearchStrategy[datetime]) -> 
 def _enrollments(draw: Any, moments: st.SearchStrategy[datetime], orders: list[str]) -> list[dict[str, Any]]:
     entries = st.fixed_dictionaries(
         {
-            "journey": st.sampled_from(sorted(declared())),
+            # The ladder asks for the most to have happened before.
+            "journey": st.sampled_from([*sorted(declared()), "reactivation", "reactivation"]),
             "customer_id": st.sampled_from(PEOPLE),
             "anchor": st.sampled_from(orders or ORDERS),
             "entered_at": moments,
@@ -232,11 +237,14 @@ def _engagements(draw: Any, messages: list[dict[str, Any]], zone: str) -> list[d
     return engagements
 
 
-def _points(moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[list[dict[str, Any]]]:
+def _points(moments: st.SearchStrategy[datetime], instant: datetime) -> st.SearchStrategy[list[dict[str, Any]]]:
+    # What counts towards a tier for two weeks more, and what expires in the next month.
+    a_year_ago, next_month = instant - timedelta(days=351.5), instant + timedelta(days=30)
     earned = st.fixed_dictionaries({
         "fact": st.sampled_from([f"ordered/{order}" for order in ORDERS]),
         "account_id": st.integers(1, len(PEOPLE)),
-        "occurred_at": moments,
+        "occurred_at": moments | st.just(a_year_ago),
+        "expires_at": st.none() | st.just(next_month),
     })  # fmt: skip
     return st.lists(earned, max_size=6, unique_by=lambda row: row["fact"])
 
