@@ -397,6 +397,14 @@ def test_a_fifth_of_each_renewal_is_paid_back(shop_of_friends: Referrals) -> Non
     assert shop_of_friends.account("ana", late).cash_back == {"GBP": 599}
 
 
+def test_renewals_after_the_referral_was_reversed_pay_nothing(shop_of_friends: Referrals) -> None:
+    """F-04: the share of the one that was earned before stays."""
+    first, *_ = renewals(shop_of_friends, 1000, 1000, 1000)
+    shop_of_friends.shop.refund(first, "ben", CAME + timedelta(days=75), 1000)
+    shop_of_friends.settle(CAME + timedelta(days=120))
+    assert cash(shop_of_friends) == [("renewal", 200)]
+
+
 def test_a_refunded_renewal_takes_its_share_back_to_the_cent(shop_of_friends: Referrals) -> None:
     """F-04: what is left of the share is the share of what is left, however the refunds fall."""
     _, first, second = renewals(shop_of_friends, 1000, 1999, 1999)

@@ -140,6 +140,8 @@ def recipients(journey: Journey, step: Step, case: dict[str, Any]) -> list[rende
         rehearsal.rollback()
     voucher = vouchers.sample(step.voucher, instant) if step.voucher else None
     return [
-        rendering.Recipient("00000000-0000-0000-0000-000000000000", customers[customer_id], instant, variables, voucher)
+        rendering.Recipient(
+            "00000000-0000-0000-0000-000000000000", customers[customer_id], instant, variables, voucher, "CDFGHJKLMNPQ"
+        )
         for customer_id, variables in found
     ]
