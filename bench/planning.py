@@ -10,6 +10,7 @@ from bench.measured import Timing, Usage, measured
 
 PLAN, INSERT = "planning, every rule", "bare INSERT ... SELECT"
 AUDIENCE, AGAIN = "selecting the audience before it", "planning again"
+FOUND, LISTED = "finding its people", "finding what to recommend to them too"
 EXTRACTION, WHOLE_DAY = "finding its people", "the day up to the queue"
 
 _DECIDED = """
@@ -112,4 +113,38 @@ def ladder_day(customers: int, runs: int) -> LadderDay:
                     stages.queue_messages(context, step, converted)
             found.whole.runs.append(usage)
     databases.drop("orders")
+    return found
+
+
+@dataclass
+class Recommended:
+    """Finding the people of a step, and finding them with what is recommended to each."""
+
+    people: Timing
+    listed: Timing
+    items: int = 0
+
+
+def recommend(buyers: int, runs: int) -> Recommended:
+    """The four recommendation files that ship, for so many buyers of one day."""
+    from lifecycle import database, segments
+
+    databases.make("buyers", "buyers.sql", people=buyers)
+    journey = project.funnel()
+    step, context = journey.steps[0], project.context(journey)
+    postgres = databases.postgres_pid()
+    found = Recommended(Timing(FOUND, buyers), Timing(LISTED, buyers))
+    with databases.in_use("buyers"):
+        for _ in range(runs):
+            with database.transaction() as connection:
+                database.set_as_of(connection, context.as_of, context.zone)
+                with measured(postgres) as usage:
+                    count = sum(1 for _ in segments.people(connection, segments.segment_of(journey, step)))
+                found.people.runs.append(usage)
+                assert count == buyers, f"{count} of {buyers} were due"
+                with measured(postgres) as usage:
+                    people = segments.audience(connection, journey, step)
+                    found.items = sum(len(person.variables[name]) for person in people for name in step.lists)
+                found.listed.runs.append(usage)
+    databases.drop("buyers")
     return found

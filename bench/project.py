@@ -53,6 +53,17 @@ def ladder() -> Any:
     )
 
 
+def funnel() -> Any:
+    """The second mail after a purchase, which asks every recommendation file that ships."""
+    from lifecycle.journey import Email, Journey, Step
+
+    files = ("bought_together", "popular_in_category", "viewed_not_bought")
+    message, said = Email("reviews"), ("happy_reviews",)
+    return Journey(
+        "post_purchase", steps=[Step("reviews", "reviews.sql", message, recommendations=files, reviews=said)]
+    )
+
+
 def context(journey: Any, day: date = DAY) -> Any:
     """The run of a journey for a day."""
     from lifecycle import runs

@@ -32,6 +32,7 @@ class Sizes:
         self.sms = {0: people or (100 if is_quick else 10_000), 80: people or (50 if is_quick else 3_000)}
         self.plan = people or (500 if is_quick else 1_000_000)
         self.ladder = people or (1_000 if is_quick else 1_000_000)
+        self.buyers = people or (500 if is_quick else 100_000)
         self.memory = [people] if people else [600] if is_quick else [10_000, 100_000, 1_000_000]
 
 
@@ -127,6 +128,16 @@ class Bench:
         section.note = f"{found.people:,} people were due in its three steps on the last of the days."
         self.add(section)
 
+    def recommendations(self) -> None:
+        """What to recommend to the buyers of one day, and what others say."""
+        found = planning.recommend(self.sizes.buyers, self.runs)
+        self.measured["recommendations_100k_s"] = found.listed.seconds
+        buyers = self.sizes.buyers
+        title = f"Recommendations for {buyers:,} buyers, {10 * buyers:,} orders, {30 * buyers:,} lines"
+        section = page.Section.of_planning(title, [found.people, found.listed])
+        section.note = f"{found.items:,} products and reviews were found."
+        self.add(section)
+
     def memory(self) -> None:
         """The most memory a sending process of ours has, whatever the number of people."""
         timings = []
@@ -152,6 +163,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "sms": Bench.sms,
     "plan": Bench.plan,
     "ladder": Bench.ladder,
+    "recommendations": Bench.recommendations,
     "memory": Bench.memory,
 }
 

@@ -55,19 +55,27 @@ class Shop:
         self._insert("orders", values)
         return values["order_id"]
 
-    def product(self, product_id: str, name: str, **columns: Any) -> None:
-        """A product."""
-        self._insert("products", {"product_id": product_id, "name": name, **columns})
-
-    def order_item(self, order_id: str, product_id: str, *, line: int = 1, quantity: int = 1) -> None:
-        """A line of an order, at 10.00 each."""
-        values = {"order_id": order_id, "product_id": product_id, "line": line, "quantity": quantity}
-        self._insert("order_items", {**values, "unit_price_cents": 1000})
-
-    def visit(self, customer_id: str, viewed: date | datetime) -> None:
+    def visit(self, customer_id: str, viewed: date | datetime, **columns: Any) -> None:
         """A page view."""
         values = {"viewed_at": noon(viewed), "url": "https://shop.example/", "customer_id": customer_id}
-        self._insert("page_views", values)
+        self._insert("page_views", {**values, **columns})
+
+    def product(self, product_id: str, name: str | None = None, **columns: Any) -> str:
+        """A product with a page of its own, unless said otherwise; it is named like its id."""
+        values = {"product_id": product_id, "name": name or product_id, "url": f"https://shop.example/p/{product_id}"}
+        self._insert("products", {**values, **columns})
+        return product_id
+
+    def item(self, order_id: str, product_id: str, **columns: Any) -> None:
+        """One piece of a product, as the next line of an order."""
+        self._facts += 1
+        values = {"order_id": order_id, "line": self._facts, "product_id": product_id, "quantity": 1}
+        self._insert("order_items", {**values, "unit_price_cents": 1000, **columns})
+
+    def review(self, order_id: str, customer_id: str, reviewed: date | datetime, rating: int, **columns: Any) -> None:
+        """What a customer said about an order."""
+        values = {"review_id": self._next("review"), "order_id": order_id, "customer_id": customer_id}
+        self._insert("reviews", {"reviewed_at": noon(reviewed), "rating": rating, **values, **columns})
 
     def refund(
         self, order_id: str | None, customer_id: str, refunded: date | datetime, amount_cents: int, **columns: Any

@@ -26,7 +26,11 @@ REQUIRED_COLUMNS = {
     "end": ("customer_id", "anchor"),
     "earning": ("fact", "customer_id", "occurred_at", "points"),
     "draw": ("customer_id", "entries"),
+    "recommendation": ("customer_id", "anchor", "item_id", "place"),
 }
+
+# Those for whom a recommendation file looks, beside the views of `shop`: customer_id, anchor.
+AUDIENCE = "audience"
 
 CLOCK = {
     "now", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp",
@@ -40,7 +44,7 @@ _STRINGS = {"STRING", "BYTE_STRING", "HEREDOC_STRING", "NATIONAL_STRING", "UNICO
 
 @dataclass(frozen=True)
 class AnalystSql:
-    """One file of an analyst. `kind` is audience, goal, end, earning or draw and decides which columns it must return.
+    """One file of an analyst. `kind` is audience, goal, end, earning, draw or recommendation and decides which columns it must return.
 
     `content` holds its bytes when they are not what lies at `path`: those of another revision.
     """
@@ -101,9 +105,10 @@ class AnalystSql:
         """The rows, in chunks through a server-side cursor, so that memory stays flat whatever the size.
 
         Shapes: audience (customer_id, anchor, variables as dict), goal (customer_id, anchor, converted_at),
-        end (customer_id, anchor), earning (fact, customer_id, occurred_at, points), draw (customer_id, entries). The reader's role and timeout hold while Postgres works on the file: for opening the
-        cursor and for each chunk, so the caller may write between chunks. `wrapper` names another statement of
-        `engine/segments` to read the file with.
+        end (customer_id, anchor), earning (fact, customer_id, occurred_at, points), draw (customer_id, entries),
+        recommendation (customer_id, anchor, item_id, place, its other columns as JSON text). The reader's role and
+        timeout hold while Postgres works on the file: for opening the cursor and for each chunk, so the caller may
+        write between chunks. `wrapper` names another statement of `engine/segments` to read the file with.
 
         Raises:
             LifecycleError: Postgres gave up, or a row lacks a required value.
@@ -154,7 +159,20 @@ class AnalystSql:
         if cost > most_cost:
             hint = "Look only at the days that matter, and use `not exists` instead of max() over everything"
             raise self.wrong(f"Postgres expects a cost of {cost:,}, and the ceiling is {most_cost:,}", hint)
+        if self.kind == "recommendation":
+            return self._prove_items(connection)
         return self._prove_facts(connection) if self.kind == "earning" else self._prove_people(connection)
+
+    def _prove_items(self, connection: Connection) -> int:
+        with database.as_reader(connection):
+            ((rows, incomplete, repeated),) = self._execute(connection, *self._wrapped("prove_items")).fetchall()
+        if incomplete:
+            what = f"{incomplete} of {rows} rows lack customer_id, anchor, item_id or place"
+            raise self.wrong(what, "Leave such rows out in the where clause")
+        if repeated:
+            hint = "Return each item once per customer and anchor: group, or select distinct on (...)"
+            raise self.wrong(f"{repeated} of {rows} rows repeat an item", hint)
+        return rows
 
     def _prove_facts(self, connection: Connection) -> int:
         with database.as_reader(connection):
@@ -364,6 +382,8 @@ def _check_tables(file: AnalystSql, statement: Any) -> None:
     named = {cte.alias_or_name.lower() for cte in statement.find_all(exp.CTE)}
     for table in statement.find_all(exp.Table):
         if isinstance(table.this, exp.Func) or (not table.db and table.name.lower() in named):
+            continue
+        if file.kind == "recommendation" and not table.db and table.name.lower() == AUDIENCE:
             continue
         if table.db.lower() != "shop":
             what = f"{table.sql(dialect='postgres', comments=False).split(' AS ')[0]} is not part of the contract"

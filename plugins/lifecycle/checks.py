@@ -7,13 +7,27 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from lifecycle import as_of, database, draws, exactness, journeys, loyalty, programmes, settings, source_checks, stages
+from lifecycle import (
+    as_of,
+    database,
+    draws,
+    exactness,
+    journeys,
+    loyalty,
+    programmes,
+    recommendations,
+    segments,
+    settings,
+    source_checks,
+    stages,
+)
 from lifecycle.errors import LifecycleError, TryAgainError, shown_path
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from lifecycle.analyst_sql import AnalystSql
+    from lifecycle.journey import Step
 
 
 class Label(NamedTuple):
@@ -52,7 +66,8 @@ def report(journey_name: str | None = None) -> Report:
 def labels(journey_name: str | None = None) -> list[Label]:
     """The label of every file of an analyst that has no problems."""
     names = [journey_name] if journey_name else journeys.names()
-    files = [file for name in names for file in _analyst_files(journeys.load(name))]
+    declared = [journeys.load(name) for name in names]
+    files = [*(file for one in declared for file in _analyst_files(one)), *_recommendation_files(declared)]
     if not journey_name:
         files += [rule for name in programmes.names() for rule in loyalty.rules_of(programmes.load(name))]
         files += draws.rules()
@@ -68,6 +83,13 @@ def _label(file: AnalystSql) -> Label:
 def _analyst_files(declared: journeys.Declared) -> list[AnalystSql]:
     """Each SQL file of a journey, once."""
     return list(dict.fromkeys(stages.analyst_files(declared.journey)))
+
+
+def _recommendation_files(declared: list[journeys.Declared]) -> list[AnalystSql]:
+    """Each recommendation file that a step of these journeys asks, once."""
+    steps = [step for one in declared for step in one.journey.steps]
+    found = [file for step in steps for files in recommendations.files_of(step).values() for file in files]
+    return list(dict.fromkeys(found))
 
 
 def problems(journey_name: str | None = None) -> list[LifecycleError]:
@@ -116,7 +138,8 @@ def _problems_of_files(declared: journeys.Declared) -> list[LifecycleError]:
     proofs = [
         partial(_prove, file, declared.zone) for file in _analyst_files(declared) if shown_path(file.path) not in wrong
     ]
-    return [*found, *_failures(proofs)]
+    steps = [step for step in declared.journey.steps if step.lists and not wrong]
+    return [*found, *_failures([*proofs, *(partial(_prove_recommendations, declared, step) for step in steps)])]
 
 
 def _failures(made: Iterable[Callable[[Connection], object]]) -> Iterator[LifecycleError]:
@@ -133,9 +156,20 @@ def _failures(made: Iterable[Callable[[Connection], object]]) -> Iterator[Lifecy
 
 def _prove(file: AnalystSql, zone: str, connection: Connection) -> None:
     """Ask for cost and rows as of the midnight after the newest fact; without data there is nothing to prove."""
+    if _look_from_the_newest_fact(zone, connection):
+        file.require_sound(connection, most_cost=settings.segment_cost())
+
+
+def _prove_recommendations(declared: journeys.Declared, step: Step, connection: Connection) -> None:
+    if _look_from_the_newest_fact(declared.zone, connection):
+        people = segments.people(connection, segments.segment_of(declared.journey, step))
+        recommendations.prove(connection, step, people, most_cost=settings.segment_cost())
+
+
+def _look_from_the_newest_fact(zone: str, connection: Connection) -> bool:
     ((newest,),) = database.rows(connection, "engine/segments/newest_fact.sql")
     if newest is None:
-        return
+        return False
     day = as_of.run_day(newest, zone) + timedelta(days=1)
     database.set_as_of(connection, as_of.midnight(day, zone), zone)
-    file.require_sound(connection, most_cost=settings.segment_cost())
+    return True

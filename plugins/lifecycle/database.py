@@ -152,6 +152,14 @@ def rows(connection: Connection, path: str, **values: Any) -> list[Row[Any]]:
     return list(_execute(connection, path, values).all())
 
 
+def stream(connection: Connection, path: str, **values: Any) -> Iterator[Row[Any]]:
+    """The rows of an engine statement, some thousands at a time; between two of them the caller may write."""
+    from sqlalchemy import text
+
+    options = {"stream_results": True, "yield_per": 5_000}
+    yield from connection.execute(text(statement(path)), values, execution_options=options)
+
+
 def _execute(connection: Connection, path: str, values: dict[str, Any]) -> Any:
     from sqlalchemy import text
 

@@ -205,6 +205,9 @@ class Step:
     `max_lateness`, in whole days, says how long after its day a message is still right, whatever held it up: a missed day
     that is repaired late, quiet hours, a provider that asks to wait, a pause. After it the message is skipped as `stale`,
     unless `when_late="send"`: then a repaired day sends however late it is.
+
+    `recommendations` and `reviews` name files in `include/sql/recommendations/`, without `.sql`. They are asked in their
+    order until a person has enough; the template prints what they found as the lists of the same names (C-03, C-04).
     """
 
     name: str
@@ -213,6 +216,8 @@ class Step:
     voucher: Voucher | None = None
     max_lateness: timedelta = timedelta(days=3)
     when_late: WhenLate = "skip"
+    recommendations: Sequence[str] = ()
+    reviews: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that no shop means."""
@@ -225,6 +230,17 @@ class Step:
             raise _declared_wrong(f"Step max_lateness={self.max_lateness!r}", hint)
         if self.when_late not in ("skip", "send"):
             raise _declared_wrong(f"Step when_late={self.when_late!r}", 'Give "skip" or "send"')
+        for name, files in (("recommendations", self.recommendations), ("reviews", self.reviews)):
+            if not isinstance(files, (tuple, list)) or not all(isinstance(file, str) for file in files):
+                hint = 'Name files in include/sql/recommendations/, as in ("bought_together",)'
+                raise _declared_wrong(f"Step {name}={files!r}", hint)
+
+    @property
+    def lists(self) -> dict[str, tuple[Path, ...]]:
+        """The lists that its template prints, each with the files that fill it, in their order."""
+        folder = settings.sql_folder() / "recommendations"
+        declared = {"recommendations": self.recommendations, "reviews": self.reviews}
+        return {name: tuple(folder / f"{file}.sql" for file in files) for name, files in declared.items() if files}
 
 
 @dataclass(frozen=True)
@@ -272,7 +288,7 @@ class Journey:
         for path in self.sql_files():
             _require_file(path, self)
         for step in self.steps:
-            for path in self.template_files(step):
+            for path in [*self.template_files(step), *(file for files in step.lists.values() for file in files)]:
                 _require_file(path, self)
 
     def schedule(self, cron: str, zone: str) -> None:

@@ -27,6 +27,8 @@ SAMPLES = {
     "a long name": rendering.Customer("1003", "Maximiliana-Theodora", "Featherstonehaugh", locale="en"),
     "Japanese": rendering.Customer("1004", "愛子", "田中", "aiko@example.jp", "+819012345678", locale="ja"),
 }
+# How many made-up items a list has.
+_ITEMS = 2
 _MESSAGE_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -66,8 +68,8 @@ def previews(declared: Declared, step: Step, day: date, customer_id: str | None)
     with database.transaction() as connection:
         database.require_schema(connection)
         database.set_as_of(connection, instant, declared.zone)
-        columns = segments.check(connection, declared.journey, step)
-        rendering.check_templates(declared.journey, step, columns)
+        printable = segments.check(connection, declared.journey, step)
+        rendering.check_templates(declared.journey, step, *printable)
         if customer_id is not None:
             found = delivery.customers(connection, [customer_id])
             if not found:
@@ -75,8 +77,13 @@ def previews(declared: Declared, step: Step, day: date, customer_id: str | None)
             people = {f"customer {customer_id}": found[customer_id]}
         else:
             people = SAMPLES
-    extra = {name: f"<{name}>" for name in columns if name not in ("customer_id", "anchor")}
+    extra: dict[str, Any] = _made_up(printable.columns - {"customer_id", "anchor"})
+    extra |= {name: [_made_up(columns)] * _ITEMS for name, columns in printable.lists.items()}
     return [_preview(declared.journey, step, title, person, instant, extra) for title, person in people.items()]
+
+
+def _made_up(columns: set[str]) -> dict[str, str]:
+    return {name: f"<{name}>" for name in columns}
 
 
 def _preview(

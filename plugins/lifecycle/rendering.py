@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from functools import lru_cache
@@ -238,16 +238,19 @@ def template_sha(journey: Journey, step: Step) -> str:
     return digest.hexdigest()[:16]
 
 
-def check_templates(journey: Journey, step: Step, columns: list[str]) -> None:
+def check_templates(
+    journey: Journey, step: Step, columns: Collection[str], lists: Mapping[str, Collection[str]] | None = None
+) -> None:
     """Refuse templates that cannot work for everybody: bad syntax, unknown names or fields, unknown links.
 
+    `columns` are the segment's; `lists` says what the items of each list have.
+
     Raises:
-        LifecycleError: the first mistake, with file, line and hint. `columns` are the segment's.
+        LifecycleError: the first mistake, with file, line and hint.
     """
+    known = BASE_VARIABLES | set(columns) | set(lists or ())
     for path in template_variants(journey, step):
-        _check_template(
-            path, journey, BASE_VARIABLES | set(columns), step.voucher.printable if step.voucher else frozenset()
-        )
+        _check_template(path, journey, known, step.voucher.printable if step.voucher else frozenset(), lists or {})
         if journey.kind == "marketing" or _offers(path):
             _require_way_out(path)
     for address in step.message.media_urls if isinstance(step.message, Sms) else ():
@@ -296,13 +299,20 @@ def check_pages(journey: Journey) -> None:
     """
     voucher_fields = frozenset[str]().union(*(step.voucher.printable for step in journey.steps if step.voucher))
     for path in sorted((settings.templates_folder() / journey.name).glob("*.page.html.j2")):
-        _check_template(path, journey, BASE_VARIABLES | {"is_answered"}, voucher_fields)
+        _check_template(path, journey, BASE_VARIABLES | {"is_answered"}, voucher_fields, {})
 
 
-def _check_template(path: Path, journey: Journey, known: set[str], voucher_fields: frozenset[str]) -> None:
+def _check_template(
+    path: Path,
+    journey: Journey,
+    known: set[str],
+    voucher_fields: frozenset[str],
+    lists: Mapping[str, Collection[str]],
+) -> None:
     for file, tree in _with_layouts(path):
         _check_names(tree, file, known)
         _check_fields(tree, file, voucher_fields)
+        _check_items(tree, file, lists)
         _check_links(tree, file, journey)
         _check_addresses(tree, file)
 
@@ -680,6 +690,20 @@ def _check_fields(tree: nodes.Template, path: Path, voucher_fields: frozenset[st
                         file=path,
                         line=printed.lineno,
                     )
+
+
+def _check_items(tree: nodes.Template, path: Path, lists: Mapping[str, Collection[str]]) -> None:
+    """Refuse `{% for item in recommendations %}` that prints what no item has."""
+    from jinja2 import nodes
+
+    for loop in tree.find_all(nodes.For):
+        source = loop.iter.node if isinstance(loop.iter, nodes.Getitem) else loop.iter
+        if not isinstance(source, nodes.Name) or source.name not in lists or not isinstance(loop.target, nodes.Name):
+            continue
+        has = sorted(lists[source.name])
+        for node in loop.find_all(nodes.Getattr):
+            if isinstance(node.node, nodes.Name) and node.node.name == loop.target.name and node.attr not in has:
+                raise unknown_name(f"{source.name} field", node.attr, has, file=path, line=node.lineno)
 
 
 def _asked_for_first(tree: nodes.Template) -> set[tuple[int, str]]:

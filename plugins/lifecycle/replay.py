@@ -42,7 +42,7 @@ def without_policy(declared: Declared, first: date, last: date) -> Iterator[Repl
             instant = runs.instant_of(declared.journey, day, declared.zone)
             database.set_as_of(connection, instant, declared.zone)
             for step in declared.journey.steps:
-                for person in segments.audience(connection, declared.journey, step):
+                for person in segments.people(connection, segments.segment_of(declared.journey, step)):
                     yield ReplayRow(day, step.name, person.customer_id, person.anchor, "due", "")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lifecycle import database
+from lifecycle import database, recommendations
 from lifecycle.analyst_sql import AnalystSql
 from lifecycle.errors import LifecycleError
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from lifecycle.journey import Journey, Step
+
+
+# The column with which a segment may say why somebody who is due gets nothing.
+SKIP_REASON = "skip_reason"
+_SHORT_WORD = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class AudienceRow(NamedTuple):
@@ -25,27 +31,43 @@ class AudienceRow(NamedTuple):
     variables: dict[str, Any]
 
 
+class Printable(NamedTuple):
+    """What a template may print of a segment: its columns, and what the items of each list have."""
+
+    columns: set[str]
+    lists: dict[str, set[str]]
+
+
 def segment_of(journey: Journey, step: Step) -> AnalystSql:
     """The segment file of a step."""
     return AnalystSql(journey.sql_path(step.segment), "audience")
 
 
-def check(connection: Connection, journey: Journey, step: Step) -> list[str]:
-    """Check a step's segment against the contract; returns the columns it gives.
+def check(connection: Connection, journey: Journey, step: Step) -> Printable:
+    """Check a step's segment and recommendations against the contract; returns what they give to the template.
 
     Raises:
         LifecycleError: the first rule that is broken, with file, line and hint.
     """
-    return segment_of(journey, step).checked_columns(connection)
+    columns = set(segment_of(journey, step).checked_columns(connection))
+    return Printable(columns - {SKIP_REASON}, recommendations.check(connection, step))
 
 
 def audience(connection: Connection, journey: Journey, step: Step) -> Iterator[AudienceRow]:
-    """The people a checked segment picks at the transaction's `as_of()`, before any policy.
+    """The people a checked segment picks at the transaction's `as_of()`, before any policy, with what is recommended.
 
     Raises:
-        LifecycleError: a row has no customer or anchor, or comes twice; or Postgres gave up.
+        LifecycleError: a row has no customer or anchor, comes twice, or is skipped for what is no short word; or
+            Postgres gave up.
     """
-    return people(connection, segment_of(journey, step))
+    return _listed(connection, step, people(connection, segment_of(journey, step)))
+
+
+def _listed(connection: Connection, step: Step, picked: Iterator[AudienceRow]) -> Iterator[AudienceRow]:
+    """The same people with what is recommended to them, where the step recommends anything."""
+    if not step.lists:
+        return picked
+    return (AudienceRow(*person) for person in recommendations.listed(connection, step, picked))
 
 
 def people(connection: Connection, file: AnalystSql, wrapper: str = "") -> Iterator[AudienceRow]:
@@ -56,6 +78,7 @@ def people(connection: Connection, file: AnalystSql, wrapper: str = "") -> Itera
         if person[:2] in seen:
             raise repeated_row(file, person)
         seen.add(person[:2])
+        _require_short_word(file, person.variables.get(SKIP_REASON))
         yield person
 
 
@@ -74,7 +97,9 @@ def select_undecided(connection: Connection, run_id: int, journey: Journey, step
     database.run(connection, "engine/segments/set_deciding.sql", journey=journey.name, step=step.name)
     undecided = people(connection, segment_of(journey, step), "undecided")
     first = next(undecided, None)
-    return _keep(connection, run_id, journey, step, chain([first], undecided)) if first else 0
+    if first is None:
+        return 0
+    return _keep(connection, run_id, journey, step, _listed(connection, step, chain([first], undecided)))
 
 
 def _keep(connection: Connection, run_id: int, journey: Journey, step: Step, picked: Iterable[AudienceRow]) -> int:
@@ -89,6 +114,12 @@ def _keep(connection: Connection, run_id: int, journey: Journey, step: Step, pic
     sql_sha = segment_of(journey, step).sha()
     database.run(connection, "engine/segments/keep_selection.sql", **selected, sql_sha=sql_sha)
     return count
+
+
+def _require_short_word(file: AnalystSql, reason: Any) -> None:
+    if reason is not None and not (isinstance(reason, str) and _SHORT_WORD.fullmatch(reason)):
+        hint = "Return a word such as 'nothing_to_teach': small letters, digits and _; null sends the message"
+        raise file.wrong(f"The {SKIP_REASON} {reason!r} is no short word", hint)
 
 
 def repeated_row(file: AnalystSql, person: AudienceRow) -> LifecycleError:

@@ -91,7 +91,7 @@ def file_checks(journey: Journey) -> list[Callable[[Connection], object]]:
     """One check per step (its segment and templates), one for the landing pages, one per goal and end file."""
 
     def of_step(step: Step) -> Callable[[Connection], object]:
-        return lambda connection: rendering.check_templates(journey, step, segments.check(connection, journey, step))
+        return lambda connection: rendering.check_templates(journey, step, *segments.check(connection, journey, step))
 
     def of_pages(_: Connection) -> None:
         rendering.check_pages(journey)

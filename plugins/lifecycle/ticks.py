@@ -54,7 +54,7 @@ def decide(connection: Connection, context: RunContext, approved: Mapping[str, i
         if lets_in:
             _require_approval(context, due, approved or {})
     for step in due:
-        rendering.check_templates(journey, step, segments.check(connection, journey, step))
+        rendering.check_templates(journey, step, *segments.check(connection, journey, step))
         if lets_in:
             enrollments.admit(connection, run_id, journey, step)
         outbox.plan(connection, run_id, context, step, [])

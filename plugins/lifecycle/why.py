@@ -59,6 +59,8 @@ class _Segment:
     """What a step's segment says about the person: their anchors, and a row per condition."""
 
     anchors: list[str] = field(default_factory=list)
+    # By anchor; none for a segment that has no such column.
+    skip_reasons: dict[str, str | None] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     first_false: str = ""
 
@@ -182,11 +184,16 @@ class _Explanation:
         try:
             file, remark = self._file(step)
             with self.connection.begin_nested():
-                picked = file.answers(self.connection, predicates.for_one_customer(file.text(), self.customer_id))
+                says_why = segments.SKIP_REASON in file.columns(self.connection)
+                asked = ("anchor", segments.SKIP_REASON) if says_why else ("anchor",)
+                query = predicates.for_one_customer(file.text(), self.customer_id, asked)
+                picked = file.answers(self.connection, query)
         except LifecycleError as error:
             found.first_false = error.what
             return found
         found.anchors = sorted({str(row["anchor"]) for row in picked})
+        if says_why:
+            found.skip_reasons = {str(row["anchor"]): row[segments.SKIP_REASON] for row in picked}
         if remark:
             found.rows.append(self._row(step.name, "segment", "file", "changed", remark))
         for part in predicates.parts(file.text(), self.customer_id):
@@ -258,6 +265,8 @@ class _Explanation:
         yield "stale", *_stale(step, context)
         yield "superseded", *self._superseded(step, known, context, is_marketing)
         yield "converted", *self._converted(known, context, message)
+        if self.segments[step.name].skip_reasons:
+            yield self._skip_reason(step, anchor)
         yield "holdout", *_only(is_marketing, self._holdout(known))
         yield "invalid_address", not known.has_address, _address(known, step.message.channel)
         yield "no_consent", *_only(is_marketing, self._consent(known))
@@ -285,13 +294,23 @@ class _Explanation:
         entered = f"entered later, {self._at(known.entered_at)}" if known.entered_at else "never entered"
         return True, entered
 
+    def _skip_reason(self, step: Step, anchor: str | None) -> tuple[str, bool, str]:
+        """What the segment says of the person, as the run selected it, else as it says now; the rule is its own word."""
+        kept = {row.anchor: row.skip_reason for row in self._selected(step) if row.anchor is not None}
+        said = (kept or self.segments[step.name].skip_reasons).get(anchor) if anchor else None
+        return said or segments.SKIP_REASON, bool(said), f"said by {step.segment}" if said else "none"
+
     def _superseded(self, step: Step, known: Row[Any], context: RunContext, is_marketing: bool) -> tuple[bool, str]:
         if known.exit_reason == "superseded" and known.exited_at <= context.known_at:
             return True, f"entered again with a newer anchor {self._at(known.exited_at)}"
         names = [one.name for one in self.journey.steps]
         behind = names[names.index(step.name) + 1 :]
-        due = known.later_steps or ", ".join(name for name in behind if not self.run and self.segments[name].anchors)
+        due = known.later_steps or ", ".join(name for name in behind if not self.run and self._would_get(name))
         return bool(due) and is_marketing, f"also due: {due}" if due else "no newer step is due"
+
+    def _would_get(self, name: str) -> bool:
+        segment = self.segments[name]
+        return any(not segment.skip_reasons.get(anchor) for anchor in segment.anchors)
 
     def _converted(self, known: Row[Any], context: RunContext, message: Row[Any] | None) -> tuple[bool, str]:
         if known.exited_at is not None and known.exit_reason != "superseded":

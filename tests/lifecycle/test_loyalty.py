@@ -193,9 +193,10 @@ def survey(shop: Shop, customer: str, anchor: str) -> Any:
         "template, template_sha, send_state) values (%(run)s, 'reactivation', 'survey', %(who)s, %(anchor)s, %(day)s, "
         "%(day)s, %(day)s, 'sms', 'survey', '', 'accepted') returning message_id"
     )
-    (run_id,) = shop.connection.execute(run, {"day": FIRST}).fetchone() or ()
+    ((run_id,),) = shop.connection.execute(run, {"day": FIRST}).fetchall()
     values = {"run": run_id, "who": customer, "anchor": anchor, "day": FIRST}
-    return (shop.connection.execute(message.encode(), values).fetchone() or ())[0]
+    ((message_id,),) = shop.connection.execute(message.encode(), values).fetchall()
+    return message_id
 
 
 def react(shop: Shop, message_id: Any, kind: str, *, is_machine: bool = False) -> None:

@@ -10,6 +10,7 @@ import sqlglot
 import yaml
 
 from lifecycle import as_of, database, journeys
+from lifecycle.analyst_sql import AnalystSql
 from tests.conftest import PROJECT
 from tests.shop import Shop, noon
 
@@ -17,25 +18,36 @@ if TYPE_CHECKING:
     import psycopg
     from sqlalchemy.engine import Connection
 
-    from lifecycle.analyst_sql import AnalystSql
-
 CASES = PROJECT / "tests" / "sql" / "journeys"
 SQL = PROJECT / "include" / "sql" / "journeys"
 ZONE = "Europe/London"
+# Files that look for the people of any step; their cases stand in `tests/sql/recommendations`.
+RECOMMENDATIONS = "recommendations"
 
 
 def files() -> list[Path]:
-    """Every analyst's file of a journey, by its path below `include/sql/journeys`."""
-    return sorted(path.relative_to(SQL) for path in SQL.rglob("*.sql"))
+    """Every file of a journey, by its path below `include/sql/journeys`, and every `recommendations/<file>`."""
+    shared = (SQL.parent / RECOMMENDATIONS).glob("*.sql")
+    return sorted(
+        [*(path.relative_to(SQL) for path in SQL.rglob("*.sql")), *(path.relative_to(SQL.parent) for path in shared)]
+    )
+
+
+def file_of(path: Path) -> AnalystSql:
+    """The analyst's file of that path."""
+    return AnalystSql((SQL.parent if path.parts[0] == RECOMMENDATIONS else SQL) / path, kind_of(path))
 
 
 def cases_of(path: Path) -> list[dict[str, Any]]:
     """The cases of a file."""
-    return yaml.safe_load((CASES / path.with_suffix(".yaml")).read_text(encoding="utf-8"))
+    folder = CASES.parent if path.parts[0] == RECOMMENDATIONS else CASES
+    return yaml.safe_load((folder / path.with_suffix(".yaml")).read_text(encoding="utf-8"))
 
 
 def kind_of(path: Path) -> str:
     """What the journey uses the file for, as its Dag file declares it."""
+    if path.parts[0] == RECOMMENDATIONS:
+        return "recommendation"
     journey = journeys.load(path.parts[0]).journey
     if journey.goal and journey.goal.sql == path.name:
         return "goal"
@@ -44,6 +56,8 @@ def kind_of(path: Path) -> str:
 
 def prepare(connection: Connection, journey: str, case: dict[str, Any]) -> None:
     """Fill the shop with what the case gives, and fix the instant it looks from."""
+    if journey == RECOMMENDATIONS:
+        look_for(connection, case["given"]["audience"])
     _fill(database.driver(connection), journey, case.get("given", {}))
     database.set_as_of(connection, instant_of(case), case.get("zone", ZONE))
 
@@ -52,6 +66,15 @@ def instant_of(case: dict[str, Any]) -> datetime:
     """The instant a case looks from, in its zone: the midnight of a day, or the moment it gives."""
     zone, moment = case.get("zone", ZONE), case["as_of"]
     return moment.astimezone(as_of.zone_named(zone)) if isinstance(moment, datetime) else as_of.midnight(moment, zone)
+
+
+def look_for(connection: Connection, people: list[dict[str, str]]) -> None:
+    """Have recommendation files look for these people."""
+    for part in ("create_audience", "grant_audience"):
+        database.run(connection, f"engine/recommendations/{part}.sql")
+    for person in people:
+        command = b"insert into pg_temp.audience (customer_id, anchor) values (%(customer_id)s, %(anchor)s)"
+        database.driver(connection).execute(command, person)
 
 
 def expected(case: dict[str, Any]) -> list[list[str]]:
@@ -79,7 +102,9 @@ def _fill(connection: psycopg.Connection[Any], journey: str, given: dict[str, li
     for row in given.get("products", []):
         shop.product(**row)
     for row in given.get("order_items", []):
-        shop.order_item(**row)
+        shop.item(**row)
+    for row in given.get("reviews", []):
+        shop.review(**_timed(row, "reviewed_at", "reviewed"))
     for row in given.get("page_views", []):
         shop.visit(**_timed(row, "viewed_at", "viewed"))
     for row in given.get("refunds", []):

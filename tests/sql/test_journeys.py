@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from lifecycle import database
-from lifecycle.analyst_sql import AnalystSql
 from tests.sql import journey_cases
 
 
@@ -31,13 +30,15 @@ def connection(database_url: str) -> Iterator[Any]:
 @pytest.mark.parametrize(("path", "case"), list(_cases()))
 def test_given_these_rows_exactly_these_people(connection: Any, path: Path, case: dict[str, Any]) -> None:
     journey_cases.prepare(connection, path.parts[0], case)
-    file = AnalystSql(journey_cases.SQL / path, journey_cases.kind_of(path))
+    file = journey_cases.file_of(path)
     file.checked_columns(connection)
     assert journey_cases.found(connection, file, case) == journey_cases.expected(case)
 
 
 def test_every_analyst_file_has_cases_of_its_own() -> None:
     cases = {path.relative_to(journey_cases.CASES) for path in journey_cases.CASES.rglob("*.yaml")}
+    folder = journey_cases.CASES.parent
+    cases |= {path.relative_to(folder) for path in (folder / journey_cases.RECOMMENDATIONS).glob("*.yaml")}
     assert {path.with_suffix(".yaml") for path in journey_cases.files()} == cases
 
 

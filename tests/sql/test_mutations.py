@@ -52,7 +52,7 @@ def _passes(connection: Any, file: AnalystSql, mutant: str, case: dict[str, Any]
 
 @pytest.mark.parametrize("path", journey_cases.files(), ids=str)
 def test_every_change_is_noticed_by_a_case_of_the_same_file(path: Path, tmp_path: Path) -> None:
-    file = AnalystSql(journey_cases.SQL / path, journey_cases.kind_of(path))
+    file = journey_cases.file_of(path)
     unnoticed = set(survivors(file, journey_cases.cases_of(path), tmp_path))
     excused = _excused(str(path))
     assert not unnoticed - excused, f"add cases to tests/sql/journeys/{path.with_suffix('.yaml')} that fail after these"

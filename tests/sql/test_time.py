@@ -21,6 +21,7 @@ from lifecycle.analyst_sql import AnalystSql
 from lifecycle.contract import TABLES, Table
 from lifecycle.journey import Journey
 from lifecycle.settings import sql_folder
+from tests.sql import journey_cases
 
 ZONES = ["Europe/London", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati", "Australia/Lord_Howe"]
 PEOPLE = [f"person-{number}" for number in range(4)]
@@ -103,12 +104,16 @@ def declared() -> dict[str, Journey]:
 
 @cache
 def files() -> list[AnalystSql]:
-    """Every segment, goal and end of the repository."""
-    picked = {segments.segment_of(journey, step) for journey in declared().values() for step in journey.steps}
-    return [
-        *sorted(picked, key=lambda file: file.path),
-        *(file for journey in declared().values() for file in stages.end_files(journey)),
-    ]
+    """Every segment, goal, end and recommendation file of the repository."""
+    steps = {segments.segment_of(journey, step) for journey in declared().values() for step in journey.steps}
+    picked = sorted(steps, key=lambda file: file.path)
+    picked += [file for journey in declared().values() for file in stages.end_files(journey)]
+    shared = sorted((sql_folder() / "recommendations").glob("*.sql"))
+    return [*picked, *(AnalystSql(path, "recommendation") for path in shared)]
+
+
+def _name(file: AnalystSql) -> str:
+    return f"{file.path.parent.name}/{file.path.name}"
 
 
 @cache
@@ -137,7 +142,10 @@ def pasts(draw: Any) -> Past:
     birthday = {"birthday": day.replace(year=1990)}
     rows["customers"] = [row | birthday | {"referred_by": None} for row in rows["customers"]]
     rows["dependants"] = [row | birthday for row in rows["dependants"]]
+    for name, more in draw(_purchases(instant, moments)).items():
+        rows[name] = [*rows[name], *more]
     rows["enrollments"] = draw(_enrollments(moments, [order["order_id"] for order in rows["orders"]]))
+    rows["enrollments"] += draw(_entered(instant))
     rows["messages"] = draw(_messages(rows["enrollments"], day, zone))
     rows["engagements"] = draw(_engagements(rows["messages"], zone))
     rows["points"] = draw(_points(moments, instant))
@@ -173,6 +181,42 @@ def _values(table: Table, column: Any, moments: st.SearchStrategy[datetime]) -> 
         "id": st.sampled_from([f"{column.name}-{number}" for number in range(6)]),
     }
     return by_kind.get(column.kind, st.sampled_from([f"a {column.name}", f"another {column.name}"]))
+
+
+@st.composite
+def _purchases(draw: Any, instant: datetime, moments: st.SearchStrategy[datetime]) -> Rows:
+    """A buyer whose order has reached a step of the funnel, one who ordered again, and a fan who bought and said more."""
+    ordered, delivered = draw(
+        st.sampled_from([(-3, -0.5), (-7.5, -3), (-10.5, -5), (-16, -14.5), (-23.5, -20), (-25.5, -20), (-8, 0.5)])
+    )
+    orders = [
+        ("buyer", "bought", instant + timedelta(days=ordered), instant + timedelta(days=delivered)),
+        ("again", "first", instant - timedelta(days=20), instant - timedelta(days=15)),
+        ("again", "second", instant + timedelta(days=draw(st.sampled_from([-14, -10, -0.5, 0.5]))), None),
+        ("fan", "liked", draw(moments), draw(moments)),
+    ]
+    same = {"category": "Skin care", "line": "Calm", "launched_at": None, "in_stock": draw(st.booleans())}
+    products = [{"product_id": name, "name": name, "url": f"https://shop.example/{name}"} | same for name in "xy"]
+    items = [("bought", 1, "x"), ("liked", 1, "x"), ("liked", 2, "y")]
+    return {
+        "orders": [
+            {"order_id": order_id, "customer_id": person, "ordered_at": at, "total_cents": 1000, "currency": "GBP",
+             "cancelled_at": None, "shipped_at": None, "delivered_at": then}
+            for person, order_id, at, then in orders
+        ],
+        "order_items": [
+            {"order_id": order_id, "line": line, "product_id": name, "quantity": 1, "unit_price_cents": 1000}
+            for order_id, line, name in items
+        ],
+        "products": products,
+        "reviews": [{"review_id": "said", "customer_id": "fan", "order_id": "liked", "rating": 5, "reviewed_at": draw(moments), "body": "Soft."}],
+        "page_views": [{"viewed_at": draw(moments), "url": "https://shop.example/y", "customer_id": "buyer", "product_id": "y"}],
+    }  # fmt: skip
+
+
+def _entered(instant: datetime) -> st.SearchStrategy[list[dict[str, Any]]]:
+    entered = {"journey": "post_purchase", "customer_id": "again", "anchor": "first", "exited_at": None}
+    return st.just([entered | {"entered_at": instant - timedelta(days=14), "exit_reason": None}])
 
 
 @st.composite
@@ -265,7 +309,8 @@ def _tiers(draw: Any, moments: st.SearchStrategy[datetime]) -> list[dict[str, An
 def _claims(orders: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Everybody's first order claims that the next person brought them."""
     claims: dict[str, dict[str, Any]] = {}
-    for order in sorted(orders, key=lambda order: (order["ordered_at"], order["order_id"])):
+    known = [order for order in orders if order["customer_id"] in PEOPLE]
+    for order in sorted(known, key=lambda order: (order["ordered_at"], order["order_id"])):
         friend = order["customer_id"]
         referrer = PEOPLE[(PEOPLE.index(friend) + 1) % len(PEOPLE)]
         claim = {"order_id": order["order_id"], "friend_id": friend, "referrer_id": referrer}
@@ -281,12 +326,21 @@ def seen(connection: Any, past: Past, shown: list[str], picked: list[AnalystSql]
     with connection.begin_nested() as rehearsal:
         _fill(database.driver(connection), past)
         database.set_as_of(connection, past.instant, past.zone)
-        found: dict[str, list[Any]] = {file.path.name: list(file.stream(connection)) for file in picked}
+        _look_for_everybody(connection, past)
+        found: dict[str, list[Any]] = {_name(file): list(file.stream(connection)) for file in picked}
         for view in shown:
             statement = f"select to_jsonb(v) from shop.{view} as v".encode()
             found[view] = sorted(database.driver(connection).execute(statement).fetchall(), key=json.dumps)
         rehearsal.rollback()
     return found
+
+
+def _look_for_everybody(connection: Any, past: Past) -> None:
+    """Have recommendation files look for whoever had ordered, about each order."""
+    known = [order for order in past.rows["orders"] if order["ordered_at"] < past.instant]
+    journey_cases.look_for(
+        connection, [{"customer_id": order["customer_id"], "anchor": order["order_id"]} for order in known]
+    )
 
 
 def _fill(driver: Any, past: Past) -> None:
@@ -372,7 +426,7 @@ def test_what_is_known_later_changes_nothing(connection: Any) -> None:
 
     nothing_changes()
     # Every file picked somebody, every view showed something, and nearly every past went on after its run.
-    names = [*views(), *(file.path.name for file in files())]
+    names = [*views(), *map(_name, files())]
     assert {name: met[name] for name in names if not met[name]} == {}
     assert met["something later"] > 60
 

@@ -134,7 +134,10 @@ def recipients(journey: Journey, step: Step, case: dict[str, Any]) -> list[rende
         journey_cases.prepare(connection, journey.name, case)
         run_id = runs.open_run(connection, runs.RunContext(journey, instant, zone))
         segments.select_audience(connection, run_id, journey, step)
-        asked = "select customer_id, variables from lifecycle.audiences where run_id = %s and step = %s"
+        asked = (
+            "select customer_id, variables from lifecycle.audiences where run_id = %s and step = %s "
+            "and variables ->> 'skip_reason' is null"
+        )
         found = database.driver(connection).execute(asked, (run_id, step.name)).fetchall()
         customers = delivery.customers(connection, [customer_id for customer_id, _ in found])
         rehearsal.rollback()

@@ -11,7 +11,9 @@ with due as materialized (
         lifecycle.message_id(:journey, :step, audiences.customer_id, audiences.anchor) as message_id,
         audiences.customer_id,
         audiences.anchor,
-        audiences.variables,
+        audiences.variables - 'skip_reason' as variables,
+        -- The segment's own word for why this person gets nothing.
+        audiences.variables ->> 'skip_reason' as skip_reason,
         runs.as_of,
         runs.run_day,
         reachable.address is not null as has_address,
@@ -79,7 +81,8 @@ later as (
     select
         audiences.customer_id,
         audiences.step,
-        audiences.anchor
+        audiences.anchor,
+        audiences.variables ->> 'skip_reason' is null as is_to_be_sent
     from lifecycle.runs as own
     inner join lifecycle.runs as others
         on
@@ -123,7 +126,9 @@ succeeded as (
 
     select distinct later.customer_id
     from later
-    where :kind = 'marketing'
+    where
+        :kind = 'marketing'
+        and later.is_to_be_sent
 
 ),
 
@@ -218,6 +223,7 @@ judged as materialized (
             when :late_days > cast(:step_late_days as integer) then 'stale'
             when succeeded.customer_id is not null then 'superseded'
             when due.exit_reason is not null then due.exit_reason
+            when due.skip_reason is not null then due.skip_reason
             when
                 :kind = 'marketing' and (
                     (:holdout_percent > 0 and lifecycle.is_held_out(:journey, due.customer_id, :holdout_percent))

@@ -91,6 +91,7 @@ later as (
             others.run_id = audiences.run_id
             and steps.step = audiences.step
             and audiences.customer_id = :customer_id
+            and audiences.variables ->> 'skip_reason' is null
     where
         others.journey = :journey
         and others.run_day between :run_day and :today

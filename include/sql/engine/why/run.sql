@@ -8,7 +8,8 @@ select
     runs.finished_at,
     selections.step,
     selections.sql_sha,
-    audiences.anchor
+    audiences.anchor,
+    audiences.variables ->> 'skip_reason' as skip_reason
 from lifecycle.runs as runs
 left join lifecycle.selections as selections on runs.run_id = selections.run_id
 left join lifecycle.audiences as audiences

@@ -1,0 +1,2 @@
+-- Tells the planner for how many is looked.
+analyze pg_temp.audience

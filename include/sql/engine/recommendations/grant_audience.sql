@@ -1,0 +1,2 @@
+-- The analysts' role reads for whom it looks.
+grant select on pg_temp.audience to lifecycle_reader
