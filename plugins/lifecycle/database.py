@@ -224,6 +224,7 @@ def recreate_views(connection: Connection) -> None:
         if path.startswith("sources/"):
             complete_view(connection, "source", Path(path).stem)
     _run_script(connection, "engine/policy/contacts.sql")
+    _run_script(connection, "engine/policy/decided.sql")
     _run_script(connection, "engine/migrations/grant_reader.sql")
 
 

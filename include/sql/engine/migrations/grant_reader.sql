@@ -1,5 +1,4 @@
--- The reader sees the contract and may call as_of(); besides it sees which messages were decided about, as digests that
--- say nothing to whoever does not know the fact.
+-- The reader sees the contract and may call as_of(); besides it sees which messages were decided about, as digests.
 grant usage on schema shop, lifecycle to lifecycle_reader;
 grant select on all tables in schema shop to lifecycle_reader;
-grant select (message_id) on lifecycle.messages to lifecycle_reader;
+grant select on lifecycle.decided to lifecycle_reader;

@@ -10,9 +10,9 @@ from (
 where
     (
         select max(1)
-        from lifecycle.messages as messages
+        from lifecycle.decided as decided
         where
-            messages.message_id = lifecycle.message_id(
+            decided.message_id = lifecycle.message_id(
                 current_setting('lifecycle.deciding_journey'),
                 current_setting('lifecycle.deciding_step'),
                 segment.customer_id::text,
