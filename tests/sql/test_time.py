@@ -185,7 +185,7 @@ def _values(table: Table, column: Any, moments: st.SearchStrategy[datetime]) -> 
 
 @st.composite
 def _purchases(draw: Any, instant: datetime, moments: st.SearchStrategy[datetime]) -> Rows:
-    """A buyer whose order has reached a step of the funnel, one who ordered again, and a fan who bought and said more."""
+    """A buyer in the midst of the funnel, one who ordered again, a fan who said more, and a regular with a third order."""
     ordered, delivered = draw(
         st.sampled_from([(-3, -0.5), (-7.5, -3), (-10.5, -5), (-16, -14.5), (-23.5, -20), (-25.5, -20), (-8, 0.5)])
     )
@@ -194,6 +194,7 @@ def _purchases(draw: Any, instant: datetime, moments: st.SearchStrategy[datetime
         ("again", "first", instant - timedelta(days=20), instant - timedelta(days=15)),
         ("again", "second", instant + timedelta(days=draw(st.sampled_from([-14, -10, -0.5, 0.5]))), None),
         ("fan", "liked", draw(moments), draw(moments)),
+        *(("regular", f"regular-{days}", instant - timedelta(days=days), None) for days in (30, 20, 0.5)),
     ]
     same = {"category": "Skin care", "line": "Calm", "launched_at": None, "in_stock": draw(st.booleans())}
     products = [{"product_id": name, "name": name, "url": f"https://shop.example/{name}"} | same for name in "xy"]
