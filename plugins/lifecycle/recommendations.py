@@ -113,5 +113,5 @@ def _fill_audience(connection: Connection, name: str) -> None:
 
 def _keep_items(connection: Connection, name: str, number: int, file: AnalystSql) -> None:
     columns = ("list", "file_number", *REQUIRED_COLUMNS["recommendation"], "printable")
-    for chunk in file.chunks(connection):
+    for chunk in file.chunks(connection, "first_items"):
         database.copy_rows(connection, "pg_temp.picked_items", columns, ((name, number, *row) for row in chunk))

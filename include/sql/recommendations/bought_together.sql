@@ -21,7 +21,7 @@ pairs as (
     select
         wanted.product_id,
         others.product_id as other_id,
-        count(distinct others.order_id) as times
+        count(distinct others.order_id)::integer as times
     from (
         select
             bought.product_id,

@@ -48,7 +48,9 @@ fitting as (
         found.review_id,
         found.reviewed_at,
         bool_or(found.is_of_product) as is_of_product,
-        (array_agg(found.product_id order by found.is_of_product desc, found.product_id asc))[1] as product_id
+        coalesce(
+            min(found.product_id) filter (where found.is_of_product), min(found.product_id)
+        ) as product_id
     from (
         select
             bought.customer_id,
@@ -65,15 +67,22 @@ fitting as (
         union all
 
         select
-            bought.customer_id,
-            bought.anchor,
+            of_category.customer_id,
+            of_category.anchor,
             said.review_id,
             said.reviewer_id,
             said.reviewed_at,
             said.product_id,
             false as is_of_product
-        from bought
-        inner join said on bought.category = said.category
+        from (
+            select
+                bought.customer_id,
+                bought.anchor,
+                bought.category
+            from bought
+            group by bought.customer_id, bought.anchor, bought.category
+        ) as of_category
+        inner join said on of_category.category = said.category
         where said.place_in_category <= 8
     ) as found
     where found.reviewer_id <> found.customer_id
