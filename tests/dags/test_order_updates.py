@@ -183,7 +183,7 @@ def test_a_confirmation_names_what_was_ordered(updates: Updates) -> None:
     shop.product("cup", "Cup")
     order = shop.order("ana", after(1))
     shop.item(order, "tea", quantity=2)
-    shop.item(order, "cup", line=2)
+    shop.item(order, "cup")
     updates.look(after(5))
     (message,) = updates.sandbox.messages("ana@example.com")
     assert "- 2 × Tea <green>\n- 1 × Cup\nTotal: 10 GBP" in message["text"]

@@ -96,12 +96,12 @@ SHAPES = [
     (
         "from imported.orders as orders",
         "form imported.orders as orders",
-        f'{SOURCES}/orders.sql:13:6: Postgres says: syntax error at or near "imported". Mend the statement.',
+        f'{SOURCES}/orders.sql:15:6: Postgres says: syntax error at or near "imported". Mend the statement.',
     ),
     (
         "from imported.orders as orders",
         "from erp.sales as orders",
-        f'{SOURCES}/orders.sql:13:6: Postgres says: relation "erp.sales" does not exist. Mend the statement.',
+        f'{SOURCES}/orders.sql:15:6: Postgres says: relation "erp.sales" does not exist. Mend the statement.',
     ),
     (
         "    orders.currency,\n",
@@ -170,7 +170,7 @@ SHAPES = [
     (
         "from imported.orders as orders",
         "from imported.orders as orders where orders.ordered_at < as_of()",
-        f"{SOURCES}/orders.sql:13:58: A mapping gives all rows; the views of shop.* hide what is later than as_of(). Leave "
+        f"{SOURCES}/orders.sql:15:58: A mapping gives all rows; the views of shop.* hide what is later than as_of(). Leave "
         "the condition out.",
     ),
     (
@@ -182,7 +182,7 @@ SHAPES = [
     (
         "from imported.orders as orders",
         "from imported.orders as orders;\ndrop table imported.carts",
-        f"{SOURCES}/orders.sql:14:1: The file holds a second statement. Keep one.",
+        f"{SOURCES}/orders.sql:16:1: The file holds a second statement. Keep one.",
     ),
     (
         "    orders.currency,\n",
