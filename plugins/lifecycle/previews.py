@@ -13,6 +13,7 @@ from lifecycle.journey import Sms
 from lifecycle.prices import price
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from lifecycle.journey import Journey, Step
@@ -82,8 +83,17 @@ def previews(declared: Declared, step: Step, day: date, customer_id: str | None)
     return [_preview(declared.journey, step, title, person, instant, extra) for title, person in people.items()]
 
 
+class _Placeholder(str):
+    """A made-up value that reads as its column's name, also where the template goes through a list."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[str]:
+        yield str(self)
+
+
 def _made_up(columns: set[str]) -> dict[str, str]:
-    return {name: f"<{name}>" for name in columns}
+    return {name: _Placeholder(f"<{name}>") for name in columns}
 
 
 def _preview(

@@ -321,6 +321,14 @@ def test_a_preview_shows_the_words_the_parts_and_the_price(silent_shop: Any, run
     assert "Hi Aiko," in mine.out
 
 
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [("birthday/child", "Happy birthday to <names>"), ("order_updates/confirmed_email", "- <items>\n")],
+)
+def test_a_preview_goes_through_a_list_by_its_name(empty_database: str, run: Run, step: str, words: str) -> None:
+    assert words in run("preview", step).out
+
+
 def test_a_preview_of_an_mms_shows_its_media_and_one_price(
     empty_database: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
