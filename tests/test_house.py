@@ -26,7 +26,7 @@ STATEMENTS = [
 # What an analyst's file is read with, chosen by its kind.
 WRAPPERS = {
     "audience", "undecided", "goal", "end", "earning", "draw", "columns", "explain", "prove", "prove_earning",
-    "prove_items", "recommendation",
+    "prove_items", "recommendation", "first_items",
 }  # fmt: skip
 SCRIPTS = {"drop_views.sql", "grant_reader.sql", "lock.sql", "clear.sql", "analyze.sql"}
 

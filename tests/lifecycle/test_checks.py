@@ -138,7 +138,8 @@ def test_the_whole_repository_is_checked_within_ten_seconds(
     import_folder(tmp_path, replace=False)
     # Loading Airflow takes the same time whatever the repository holds.
     journeys.load("reactivation")
-    started = time.monotonic()
+    # In CPU time of this process, because other tests run beside this one.
+    started = time.process_time()
     report = checks.report()
     assert report.problems == []
     assert {label.label for label in report.labels} == {"exact", "proven", "approximate"}
@@ -149,4 +150,4 @@ def test_the_whole_repository_is_checked_within_ten_seconds(
         *("confirmed.sql", "education.sql", "thanks.sql", "reviews.sql", "review_request.sql"),
         *("bought_together.sql", "popular_in_category.sql", "viewed_not_bought.sql", "happy_reviews.sql"),
     }
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 7
