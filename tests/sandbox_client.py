@@ -34,6 +34,13 @@ class SandboxClient:
 
     def fail(self, fault: str, **how: Any) -> None:
         """Fail as a provider does, at a `rate`, `for_next` so many calls, or always."""
-        body = json.dumps([{"fault": fault, **how}]).encode()
+        self._turn([{"fault": fault, **how}])
+
+    def slow_down(self, latency_ms: int) -> None:
+        """Take everything at once, and answer later."""
+        self._turn({"latency_ms": latency_ms})
+
+    def _turn(self, faults: object) -> None:
+        body = json.dumps(faults).encode()
         with urlopen(Request(f"{self.url}/faults", body, {"Content-Type": "application/json"}, method="PUT")):
             pass

@@ -25,8 +25,8 @@ STATEMENTS = [
 # Statements of other databases, or scripts of several statements that only the migrations run.
 # What an analyst's file is read with, chosen by its kind.
 WRAPPERS = {
-    "audience", "undecided", "goal", "end", "earning", "draw", "columns", "explain", "prove", "prove_earning",
-    "prove_items", "recommendation", "first_items",
+    "audience", "undecided", "goal", "end", "draw", "columns", "explain", "prove", "prove_earning", "prove_items",
+    "recommendation", "first_items", "staged_facts",
 }  # fmt: skip
 SCRIPTS = {"drop_views.sql", "grant_reader.sql", "lock.sql", "clear.sql", "analyze.sql"}
 

@@ -105,25 +105,33 @@ class AnalystSql:
         """The rows, in chunks through a server-side cursor, so that memory stays flat whatever the size.
 
         Shapes: audience (customer_id, anchor, variables as dict), goal (customer_id, anchor, converted_at),
-        end (customer_id, anchor), earning (fact, customer_id, occurred_at, points), draw (customer_id, entries),
-        recommendation (customer_id, anchor, item_id, place, its other columns as JSON text). The reader's role and
-        timeout hold while Postgres works on the file: for opening the cursor and for each chunk, so the caller may
-        write between chunks. `wrapper` names another statement of `engine/segments` to read the file with.
+        end (customer_id, anchor), draw (customer_id, entries), recommendation (customer_id, anchor, item_id, place, its
+        other columns as JSON text). The reader's role and timeout hold while Postgres works on the file: for opening
+        the cursor and for each chunk, so the caller may write between chunks. `wrapper` names another statement of
+        `engine/segments` to read the file with.
 
         Raises:
             LifecycleError: Postgres gave up, or a row lacks a required value.
         """
-        for chunk in self.chunks(connection, wrapper):
-            yield from chunk
-
-    def chunks(self, connection: Connection, wrapper: str = "") -> Iterator[list[tuple[Any, ...]]]:
-        """The rows as `stream` gives them, some thousands at a time; between two chunks the caller may write."""
         wrapped, offset = self._wrapped(wrapper or self.kind)
         with database.as_reader(connection):
             self._execute(connection, f"declare analyst_rows no scroll cursor for {wrapped}", offset, skipped=True)
         while chunk := self._next_chunk(connection):
-            yield chunk
+            yield from chunk
         database.run(connection, "engine/segments/close.sql")
+
+    def insert(self, connection: Connection, wrapper: str, **values: str | int) -> None:
+        """Have Postgres keep the rows in a temporary table itself: a million of them need not come here and go back.
+
+        `wrapper` names the INSERT of `engine/segments`, and the values are those it names. The reader may write to no
+        other table than a temporary one.
+
+        Raises:
+            LifecycleError: Postgres gave up, or a row lacks a required value.
+        """
+        wrapped, offset = self._wrapped(wrapper, **values)
+        with database.as_reader(connection):
+            self._execute(connection, wrapped, offset, skipped=True)
 
     def _next_chunk(self, connection: Connection) -> list[tuple[Any, ...]]:
         fetch = database.statement("engine/segments/fetch.sql").encode()
@@ -132,7 +140,7 @@ class AnalystSql:
         for row in chunk:
             for name, value in zip(REQUIRED_COLUMNS[self.kind], row, strict=False):
                 if value is None:
-                    raise self.wrong(f"A row has no {name}", "Leave such rows out in the where clause")
+                    raise self._lacks(name)
         return chunk
 
     def answers(self, connection: Connection, query: str) -> list[dict[str, Any]]:
@@ -200,9 +208,13 @@ class AnalystSql:
         """An error at a place in this file."""
         return LifecycleError(what, hint=hint, file=self.path, line=line, column=column)
 
-    def _wrapped(self, wrapper: str) -> tuple[str, int]:
+    def _wrapped(self, wrapper: str, **values: str | int) -> tuple[str, int]:
+        from psycopg.sql import Literal
+
         template = database.statement(f"engine/segments/{wrapper}.sql")
         before, after = template.split(":analyst_sql")
+        for name, value in values.items():
+            before = before.replace(f":{name} ", f"{Literal(value).as_string()} ")
         return before + self.text() + after, len(before)
 
     def _execute(self, connection: Connection, query: str | bytes, offset: int, skipped: bool = False) -> Any:
@@ -218,6 +230,11 @@ class AnalystSql:
             raise self._said_by_postgres(error, None if skipped else offset) from None
 
     def _said_by_postgres(self, error: Any, offset: int | None) -> LifecycleError:
+        from psycopg.errors import NotNullViolation
+
+        lacking = error.diag.column_name
+        if lacking and isinstance(error, NotNullViolation) and lacking in REQUIRED_COLUMNS[self.kind]:
+            return self._lacks(lacking)
         position = error.diag.statement_position
         line = column = None
         if position and offset is not None and int(position) > offset:
@@ -226,6 +243,9 @@ class AnalystSql:
         message = error.diag.message_primary or str(error).splitlines()[0]
         hint = error.diag.message_hint or "Mend the statement; lifecycle audience shows what it returns"
         return self.wrong(f"Postgres says: {message}", hint.replace("\n", " "), line, column)
+
+    def _lacks(self, name: str) -> LifecycleError:
+        return self.wrong(f"A row has no {name}", "Leave such rows out in the where clause")
 
     def _missing_column(self, name: str, names: list[str]) -> LifecycleError:
         near = unknown_name("column", name, names).hint

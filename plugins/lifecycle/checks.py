@@ -108,7 +108,10 @@ def problems(journey_name: str | None = None) -> list[LifecycleError]:
             found.append(error)
             continue
         found += _problems_of_files(declared)
-    return found if journey_name else [*found, *_problems_of_programmes(), *_problems_of_draws()]
+    if not journey_name:
+        found += [*_problems_of_programmes(), *_problems_of_draws()]
+    # Once each: a file of two steps is proved with both of them.
+    return list({str(problem): problem for problem in found}.values())
 
 
 def _problems_of_programmes() -> list[LifecycleError]:

@@ -1012,7 +1012,7 @@ def voucher_pool_list(form: str) -> None:
     from lifecycle import voucher_pools
 
     columns = ["pool", "imported", "left", "given_lately", "days_left", "since"]
-    pools = voucher_pools.listed()
+    pools = voucher_pools.listed(_now())
     _show(columns, ([getattr(pool, name) for name in columns] for pool in pools), form)
 
 

@@ -115,7 +115,7 @@ class Voucher:
         """Refuse values that no shop means."""
         self._check_gives()
         self._check_validity()
-        if self.pool is not None and not (isinstance(self.pool, str) and _NAME.fullmatch(self.pool)):
+        if self.pool is not None and not is_name(self.pool):
             hint = "Use small letters, digits and _, starting with a letter"
             raise _declared_wrong(f"Voucher pool={self.pool!r}", hint)
 
@@ -223,8 +223,8 @@ class Step:
         """Refuse values that no shop means."""
         late = self.max_lateness
         # In seconds, because a pendulum duration, which is a timedelta, cannot be divided by another one.
-        is_whole = isinstance(late, timedelta) and not late.total_seconds() % _DAY.total_seconds()
-        if not is_whole or not _DAY <= late <= _LONGEST_LATE:
+        counts_days = isinstance(late, timedelta) and not late.total_seconds() % _DAY.total_seconds()
+        if not counts_days or not _DAY <= late <= _LONGEST_LATE:
             # Less than the day between two runs would skip everybody whenever a run is tried again after midnight.
             hint = "Give 1 to 366 whole days, as in timedelta(days=3)"
             raise _declared_wrong(f"Step max_lateness={self.max_lateness!r}", hint)
@@ -288,7 +288,7 @@ class Journey:
         for path in self.sql_files():
             _require_file(path, self)
         for step in self.steps:
-            for path in [*self.template_files(step), *(file for files in step.lists.values() for file in files)]:
+            for path in self.template_files(step):
                 _require_file(path, self)
 
     def schedule(self, cron: str, zone: str) -> None:
@@ -330,11 +330,12 @@ class Journey:
         return _inside(settings.sql_folder() / "journeys" / self.name, file_name, self)
 
     def sql_files(self) -> list[Path]:
-        """Every SQL file the journey names: segments, goal, end."""
+        """Every SQL file the journey names: segments, goal, end, and what its steps recommend and quote."""
         names = [step.segment for step in self.steps]
         names += [self.goal.sql] if self.goal else []
         names += [self.ends_with.sql] if self.ends_with else []
-        return [self.sql_path(name) for name in names]
+        shared = [path for step in self.steps for paths in step.lists.values() for path in paths]
+        return [*(self.sql_path(name) for name in names), *dict.fromkeys(shared)]
 
     def template_files(self, step: Step) -> list[Path]:
         """The template files a step cannot do without; locale variants come on top."""
@@ -395,7 +396,7 @@ class Journey:
         if end and end.channel not in ("email", "sms"):
             raise self._wrong(f"ends with the channel {end.channel!r}", 'Give "email" or "sms"')
         # A refusal is kept under this reason and is never lifted by a click; the end of a journey is.
-        if end and (not _NAME.fullmatch(end.reason) or end.reason == "unsubscribed"):
+        if end and (not is_name(end.reason) or end.reason == "unsubscribed"):
             raise self._wrong(f"ends with the reason {end.reason!r}", 'Give a short word of your own, such as "sunset"')
 
     def _wrong(self, what: str, hint: str) -> LifecycleError:
@@ -428,6 +429,11 @@ def is_whole(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
+def is_name(value: object) -> bool:
+    """Whether a value is a short word that may be a file, a Dag or a reason: small letters, digits and _."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
 def _is_public_https(url: object) -> bool:
     """Whether an address is one that a phone anywhere may fetch: https, a host, no password, nothing hidden in it."""
     if not isinstance(url, str) or not url.isascii() or not url.isprintable() or set(url) & set(' "<>\\'):
@@ -445,7 +451,7 @@ def check_name(noun: str, name: str, *, file: Path | None = None, line: int | No
     Raises:
         LifecycleError: it has other letters than a to z, digits and _, or is too long.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not is_name(name):
         hint = "Use small letters, digits and _, starting with a letter"
         raise LifecycleError(f"The {noun} name {name!r} is not usable", hint=hint, file=file, line=line)
 

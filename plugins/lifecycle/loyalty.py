@@ -140,23 +140,17 @@ def stage(connection: Connection, programme: Programme, first: date, last: date)
     referrals.recognise(connection)
     database.run(connection, "engine/points/create_staging.sql")
     database.run(connection, "engine/points/grant_staging.sql")
+    database.run(connection, "engine/points/open_staging.sql")
     for rule in rules_of(programme):
         rule.checked_columns(connection)
-        _copy_facts(connection, rule)
+        rule.insert(connection, "staged_facts", rule=rule.path.stem)
     database.run(connection, "engine/points/analyze_staging.sql")
+    database.run(connection, "engine/points/join_in_bulk.sql")
     repeated = database.rows(connection, "engine/points/repeated.sql")
     if repeated:
         name, _, fact = repeated[0].fact.partition("/")
         hint = "Return each fact once: group, or select distinct on (fact)"
         raise AnalystSql(programme.rule_path(name), "earning").wrong(f"The fact {fact} comes twice", hint)
-
-
-def _copy_facts(connection: Connection, rule: AnalystSql) -> None:
-    name = rule.path.stem
-    columns = ("fact", "customer_id", "occurred_at", "points", "spend_cents", "counts_from")
-    for chunk in rule.chunks(connection):
-        records = ((f"{name}/{fact}", *rest) for fact, *rest in chunk)
-        database.copy_rows(connection, "pg_temp.staged_points", columns, records)
 
 
 def _write_staged(connection: Connection, programme: Programme, days: list[date]) -> int:

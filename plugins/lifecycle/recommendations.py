@@ -78,7 +78,7 @@ def listed(connection: Connection, step: Step, people: Iterable[Person]) -> Iter
         for name, files in files_of(step).items():
             for number, file in enumerate(files):
                 _fill_audience(connection, name)
-                _keep_items(connection, name, number, file)
+                file.insert(connection, "first_items", list=name, file_number=number)
         empty_lists = json.dumps({name: [] for name in step.lists})
         for row in database.stream(
             connection, "engine/recommendations/listed.sql", most=ENOUGH, empty_lists=empty_lists
@@ -91,6 +91,7 @@ def _tables(connection: Connection) -> Iterator[None]:
     database.run(connection, "engine/recommendations/begin.sql")
     database.run(connection, "engine/recommendations/create_people.sql")
     database.run(connection, "engine/recommendations/create_items.sql")
+    database.run(connection, "engine/recommendations/grant_items.sql")
     database.run(connection, "engine/recommendations/create_audience.sql")
     database.run(connection, "engine/recommendations/grant_audience.sql")
     yield
@@ -109,9 +110,3 @@ def _keep_people(connection: Connection, people: Iterable[Person]) -> None:
 def _fill_audience(connection: Connection, name: str) -> None:
     database.run(connection, "engine/recommendations/fill_audience.sql", list=name, most=ENOUGH)
     database.run(connection, "engine/recommendations/analyze_audience.sql")
-
-
-def _keep_items(connection: Connection, name: str, number: int, file: AnalystSql) -> None:
-    columns = ("list", "file_number", *REQUIRED_COLUMNS["recommendation"], "printable")
-    for chunk in file.chunks(connection, "first_items"):
-        database.copy_rows(connection, "pg_temp.picked_items", columns, ((name, number, *row) for row in chunk))

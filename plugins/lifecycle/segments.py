@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lifecycle import database, recommendations
 from lifecycle.analyst_sql import AnalystSql
 from lifecycle.errors import LifecycleError
+from lifecycle.journey import is_name
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # The column with which a segment may say why somebody who is due gets nothing.
 SKIP_REASON = "skip_reason"
-_SHORT_WORD = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class AudienceRow(NamedTuple):
@@ -117,7 +116,7 @@ def _keep(connection: Connection, run_id: int, journey: Journey, step: Step, pic
 
 
 def _require_short_word(file: AnalystSql, reason: Any) -> None:
-    if reason is not None and not (isinstance(reason, str) and _SHORT_WORD.fullmatch(reason)):
+    if reason is not None and not is_name(reason):
         hint = "Return a word such as 'nothing_to_teach': small letters, digits and _; null sends the message"
         raise file.wrong(f"The {SKIP_REASON} {reason!r} is no short word", hint)
 

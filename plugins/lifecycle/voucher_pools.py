@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lifecycle import csv_files, database, journeys, settings, vouchers
 from lifecycle.contract import Column, Table
 from lifecycle.errors import LifecycleError
 from lifecycle.journey import check_name
 from lifecycle.reports import Problem
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
 
 # What a pool's use is measured over; a pool that is in use for less, over what it is.
 PACE_DAYS = 14
@@ -83,20 +79,17 @@ def _read(path: Path) -> dict[str, tuple[int, str]]:
     return found
 
 
-def listed() -> list[Pool]:
-    """Every pool with what is left of it, by name."""
+def listed(now: datetime) -> list[Pool]:
+    """Every pool with what is left of it, by name, and its pace over the days up to `now`."""
     with database.transaction() as connection:
         database.require_schema(connection)
-        return _pools(connection)
-
-
-def _pools(connection: Connection) -> list[Pool]:
-    return [Pool(*row) for row in database.rows(connection, "engine/vouchers/pools.sql", pace_days=PACE_DAYS)]
+        found = database.rows(connection, "engine/vouchers/pools.sql", now=now, pace_days=PACE_DAYS)
+        return [Pool(*row) for row in found]
 
 
 def problems(now: datetime) -> list[Problem]:
     """Pools that journeys draw from and that are empty, or will be within `LIFECYCLE_VOUCHER_POOL_DAYS`."""
-    known = {pool.pool: pool for pool in listed()}
+    known = {pool.pool: pool for pool in listed(now)}
     drawn_from = _declared()
     warned = timedelta(days=settings.voucher_pool_days())
     found: list[Problem] = []

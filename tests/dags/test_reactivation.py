@@ -15,7 +15,6 @@ from tests.sandbox_client import SandboxClient
 from tests.shop import Shop
 
 START = date(2026, 3, 1)
-TODAY = datetime.now(timezone.utc).date()
 
 PHONES = {
     "silent": "+33639980001",
@@ -87,7 +86,7 @@ def diary(database_url: str, sandbox_server: str) -> Iterator[Diary]:
             shop.order(person, START)
         shop.order("buyer", day(45))
         shop.visit("visitor", day(40))
-        runner = JourneyRunner("reactivation", TODAY)
+        runner = JourneyRunner("reactivation", datetime.now(timezone.utc).date())
         diary = Diary(runner, sandbox, connection)
         runner.run_range(day(1), day(30))
         diary.open_link("clicker")

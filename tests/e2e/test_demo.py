@@ -7,6 +7,7 @@ used, and the same promises are held against what the segments pick.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psutil
 import psycopg
 import pytest
 
-from lifecycle import as_of, backfills, journeys
+from lifecycle import as_of, backfills, evidence, journeys
 from lifecycle.airflow_api import AirflowApi
 from tests.conftest import PROJECT
 from tests.sandbox_client import SandboxClient
@@ -73,6 +75,19 @@ class Demo:
             assert time.monotonic() < deadline, f"{run_id} never was {state}"
             time.sleep(0.1)
 
+    def wait_for_rows(self, query: str) -> None:
+        """Wait until the lifecycle database answers a query with a row."""
+        deadline = time.monotonic() + 240
+        while not self.rows(query):
+            assert time.monotonic() < deadline, f"never a row: {query}"
+            time.sleep(0.1)
+
+    def kill_scheduler(self) -> None:
+        """End Airflow's scheduler and the tasks it runs, as a power failure does."""
+        scheduler = psutil.Process(json.loads((self.home / "run" / "airflow-scheduler.json").read_text())["pid"])
+        for process in [*scheduler.children(recursive=True), scheduler]:
+            process.kill()
+
     def wait_for_runs(self, since: datetime) -> list[dict[str, Any]]:
         """The Dag's runs, when none of them is queued or running any more and all began again."""
         deadline = time.monotonic() + 180
@@ -114,9 +129,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     home = tmp_path_factory.mktemp("demo")
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("LIFECYCLE_", "AIRFLOW"))}
     environment = outer | {"LIFECYCLE_HOME": str(home), "COLUMNS": "120"}
-    data = ["--data", str(UCI), "--shift-to-today"] if UCI.is_dir() else []
     try:
-        printed = lifecycle(environment, "demo", "--days", str(DAYS), *data)
+        printed = lifecycle(environment, "demo", "--days", str(DAYS), *_data())
         airflow = re.search(r"Airflow\s+(\S+)\s+\(login (\S+) / (\S+)\)", printed)
         inbox = re.search(r"Sandbox inbox\s+(\S+)", printed)
         assert airflow, printed
@@ -136,6 +150,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         assert pids, "the demo ran no process at all"
         assert not _pids_under(home), "something that the demo started is still running"
         _remove_database(environment)
+
+
+def _data() -> list[str]:
+    return ["--data", str(UCI), "--shift-to-today"] if UCI.is_dir() else []
+
+
+def _first_day(demo: Demo) -> date:
+    """The first run day that was played, and not recorded as missed."""
+    return min(day for (day,) in demo.rows("select run_day from lifecycle.runs where run_type <> 'missed'"))
 
 
 def _pids_under(home: Path) -> set[int]:
@@ -216,10 +239,39 @@ def test_clearing_tasks_and_running_the_days_again_sends_nothing_twice(demo: Dem
     assert demo.command("report", "--digest") == digest
 
 
+def test_a_scheduler_killed_while_the_provider_has_the_messages_sends_nothing_twice(demo: Demo) -> None:
+    """Reliability G6, on the day before the demo's: Airflow runs the task again, which never learned what arrived."""
+    arrived, day = len(demo.sandbox.messages()), _first_day(demo) - timedelta(days=1)
+    demo.sandbox.slow_down(10_000)
+    midnight = as_of.midnight(day, journeys.load("reactivation").zone)
+    demo.api.create_backfill("reactivation", midnight, midnight + timedelta(hours=23))
+    deadline = time.monotonic() + 240
+    while len(demo.sandbox.messages()) == arrived:
+        assert time.monotonic() < deadline, "nothing ever arrived"
+        time.sleep(0.1)
+    demo.kill_scheduler()
+    messages = f"from lifecycle.messages where run_day = '{day}'"
+    ((unknown,),) = demo.rows(f"select count(*) {messages} and send_state = 'sending'")
+    assert unknown > 0
+    demo.sandbox.behave()
+    demo.wait_for_rows(f"select 1 {messages} having bool_and(lease_until is null or lease_until < now())")
+    demo.command("demo", "--days", str(DAYS), *_data())
+    _wait_until_idle(demo)
+    # Nobody is sent anything again until the provider was asked; that is once its answers cannot be under way any more.
+    demo.wait_for_rows(
+        "select 1 from lifecycle.attempts where outcome = 'lost' "
+        f"having max(started_at) < now() - interval '{evidence.SETTLE_AFTER_SECONDS + 1} seconds'"
+    )
+    _send_again(demo, day)
+    states = _states(demo, day)
+    assert states["accepted"] == len(demo.sandbox.messages()) - arrived
+    assert set(states) <= {"accepted", "uncertain"}
+
+
 def test_missed_days_are_repaired_by_one_command(demo: Demo) -> None:
     """The days before the demo's, oldest first; what is more than three days ago is recorded and not sent."""
     today = datetime.now(ZoneInfo("Europe/London")).date()
-    first_run = min(day for (day,) in demo.rows("select run_day from lifecycle.runs where run_type <> 'missed'"))
+    first_run = _first_day(demo)
     first, last = (str(first_run - timedelta(days=days)) for days in (3, 1))
     span = ("reactivation", "--from", first, "--to", last)
     demo.api.pause("reactivation")
@@ -241,6 +293,45 @@ def test_missed_days_are_repaired_by_one_command(demo: Demo) -> None:
     assert len(planned) == 3
     assert "already" in demo.command_notes("backfill", *span, "--yes")
     assert demo.command("report", "--problems", "--format", "csv").count("missed") == 0
+
+
+def test_whom_the_killed_scheduler_left_uncertain_is_reached_once(demo: Demo) -> None:
+    """Reliability G6: the days repaired since have proved that the provider's register is up to date."""
+    ((day,),) = demo.rows(
+        "select distinct run_day from lifecycle.messages inner join lifecycle.attempts using (message_id) where outcome = 'lost'"
+    )
+    _send_again(demo, day)
+    ((planned,),) = demo.rows(
+        f"select count(*) from lifecycle.messages where run_day = '{day}' and send_state <> 'skipped'"
+    )
+    assert _states(demo, day) == {"accepted": planned}
+    ((accepted,),) = demo.rows("select count(*) from lifecycle.messages where send_state = 'accepted'")
+    assert len(demo.sandbox.messages()) == accepted
+
+
+def _send_again(demo: Demo, day: date) -> None:
+    """Clear the send tasks of a day that have something uncertain, and wait."""
+    declared = journeys.load("reactivation")
+    runs = demo.api.dag_runs("reactivation")
+    (run_id,) = (
+        run["dag_run_id"]
+        for run in runs
+        if as_of.run_day(datetime.fromisoformat(run["logical_date"]), declared.zone) == day
+    )
+    for (step,) in demo.rows(
+        f"select distinct step from lifecycle.messages where run_day = '{day}' and send_state = 'uncertain'"
+    ):
+        demo.api.clear_task("reactivation", run_id, [f"{step}.send"])
+    _wait_until_idle(demo)
+
+
+def _states(demo: Demo, day: date) -> dict[str, int]:
+    return dict(
+        demo.rows(
+            "select send_state, count(*) from lifecycle.messages "
+            f"where run_day = '{day}' and send_state <> 'skipped' group by send_state"
+        )
+    )
 
 
 def test_a_day_that_airflow_is_at_already_is_waited_for(demo: Demo) -> None:
@@ -265,7 +356,7 @@ def test_a_day_that_airflow_is_at_already_is_waited_for(demo: Demo) -> None:
 
 def test_the_daily_look_at_the_journeys_is_well(demo: Demo) -> None:
     run = demo.api.trigger("journey_health")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while (state := _state_of(demo, run["dag_run_id"])) not in ("success", "failed"):
         assert time.monotonic() < deadline, state
         time.sleep(0.5)
@@ -281,7 +372,7 @@ def _arrivals(demo: Demo) -> Counter[str]:
 
 
 def _wait_until_idle(demo: Demo) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while any(run["state"] not in ("success", "failed") for run in demo.api.dag_runs("reactivation")):
         assert time.monotonic() < deadline, "cleared tasks did not end"
         time.sleep(0.5)
@@ -343,8 +434,7 @@ def _what_is_logged(demo: Demo) -> dict[str, str]:
 
 def test_a_second_demo_reuses_everything_and_sends_nothing(demo: Demo) -> None:
     before = _arrivals(demo)
-    data = ["--data", str(UCI), "--shift-to-today"] if UCI.is_dir() else []
-    printed = demo.command("demo", "--days", str(DAYS), *data)
+    printed = demo.command("demo", "--days", str(DAYS), *_data())
     assert "Airflow " in printed
     assert _arrivals(demo) == before
 

@@ -116,6 +116,14 @@ def test_a_file_that_reads_what_is_not_as_of_the_past_is_approximate(text: str, 
     assert exactness.columns_of_today(text) == columns
 
 
+def test_a_mistake_in_a_file_of_two_steps_is_said_once(project: ProjectBuilder, database_url: str) -> None:
+    steps = ", ".join(f'Step("{name}", segment="all.sql", message=Sms("greet"))' for name in ("first", "second"))
+    project.dag("hello", f'Journey(name="hello", steps=[{steps}])')
+    assert said(project, "select customer_id, now() as anchor from shop.customers") == [
+        f"{FILE}:1:21: now reads the clock, so a past day could not be repeated. Write as_of() instead."
+    ]
+
+
 def test_only_columns_that_exist_are_listed_as_not_point_in_time(database_url: str) -> None:
     with database.transaction() as connection:
         found = database.driver(connection).execute(

@@ -249,6 +249,18 @@ def test_a_rule_that_returns_a_fact_twice_is_refused_and_nothing_is_written(shop
     assert ledger(shop.connection) == []
 
 
+@pytest.mark.parametrize("name", ["fact", "customer_id", "points"])
+def test_a_fact_that_lacks_something_is_refused_and_nothing_is_written(shop: Shop, project: Path, name: str) -> None:
+    rule_file = project / "include" / "sql" / "loyalty" / "ordered.sql"
+    others = ", ".join(f"q.{one}" for one in ("fact", "customer_id", "occurred_at", "points") if one != name)
+    rule_file.write_text(f"select {others}, null as {name} from ({rule_file.read_text()}) as q")
+    shop.customer("ana")
+    shop.order("ana", FIRST)
+    with pytest.raises(LifecycleError, match=rf"ordered\.sql: A row has no {name}\. Leave such rows out"):
+        loyalty.accrue(programme(), FIRST, FIRST)
+    assert ledger(shop.connection) == []
+
+
 # --- in any order -----------------------------------------------------------------------------------------------------
 
 
@@ -298,11 +310,25 @@ def test_a_year_accrued_at_once_and_day_by_day_backward_is_the_same_ledger_and_t
 
 def start_again(shop: Shop) -> None:
     """An empty ledger, for the comparison; the product itself cannot do this."""
-    shop.connection.execute("alter table lifecycle.points_entries disable trigger all")
+    with shop.connection.transaction():
+        shop.connection.execute("set local session_replication_role = replica")
+        shop.connection.execute(
+            "truncate lifecycle.points_entries, lifecycle.points_accounts, lifecycle.accrued_days, lifecycle.tier_periods"
+        )
+
+
+@pytest.mark.parametrize(("facts", "loops"), [(10_000, "on"), (10_001, "off")])
+def test_many_facts_are_never_joined_by_a_loop(shop: Shop, facts: int, loops: str) -> None:
+    """While a transaction fills the ledger it may look empty to the planner: an accrual of a million did not end."""
+    shop.customer("ana")
     shop.connection.execute(
-        "truncate lifecycle.points_entries, lifecycle.points_accounts, lifecycle.accrued_days, lifecycle.tier_periods"
+        "insert into imported.orders (order_id, customer_id, ordered_at, total_cents, currency) "
+        "select 'many-' || number, 'ana', %s, 1000, 'GBP' from generate_series(1, %s) as number",
+        [NOON, facts],
     )
-    shop.connection.execute("alter table lifecycle.points_entries enable trigger all")
+    with database.transaction() as connection:
+        loyalty.stage(connection, programme(), FIRST, FIRST)
+        assert database.driver(connection).execute("show enable_nestloop").fetchone() == (loops,)
 
 
 @pytest.mark.parametrize("policy", ["allow_debt", "clamp"])
@@ -364,6 +390,58 @@ def test_nobody_changes_what_stands_in_the_ledger(shop: Shop, statement: str) ->
         shop.connection.execute(statement.encode())
     shop.connection.execute("reset role")
     assert ledger(shop.connection) == before
+
+
+def test_points_of_an_account_that_does_not_exist_are_refused(shop: Shop) -> None:
+    """Asked once for all that a statement adds: one such entry among good ones refuses all of them."""
+    shop.customer("ana")
+    shop.order("ana", FIRST)
+    loyalty.accrue(programme(), FIRST, FIRST)
+    before = ledger(shop.connection)
+    shop.connection.execute("set role lifecycle_ledger")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation, match="there is none of this number"):
+        shop.connection.execute(
+            "insert into lifecycle.points_entries (fact, kind, account_id, other_side, requested, points, occurred_at) "
+            "select 'adjustment/' || owner, 'adjusted', owner, 'adjusted', 1, 1, now() "
+            "from (select account_id as owner from lifecycle.points_accounts union all select 0) as owners"
+        )
+    shop.connection.execute("reset role")
+    assert ledger(shop.connection) == before
+
+
+def test_an_account_is_looked_up_by_its_number_whatever_the_planner_believes(shop: Shop) -> None:
+    """Accounts that were analysed while a transaction opened them look like one: owners times accounts did not end."""
+    shop.connection.execute(
+        "insert into lifecycle.points_accounts (customer_id) select generate_series(1, 30000)::text"
+    )
+    shop.connection.execute(
+        "update pg_class set reltuples = 0, relpages = 1 where oid = 'lifecycle.points_accounts'::regclass"
+    )
+    with shop.connection.transaction():
+        shop.connection.execute("set local statement_timeout = '10s'")
+        shop.connection.execute(
+            "insert into lifecycle.points_entries (fact, kind, account_id, other_side, requested, points, occurred_at) "
+            "select 'adjustment/' || account_id, 'adjusted', account_id, 'adjusted', 1, 1, now() "
+            "from lifecycle.points_accounts"
+        )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from lifecycle.points_accounts",
+        "truncate lifecycle.points_accounts",
+        "update lifecycle.points_accounts set account_id = default",
+    ],
+)
+def test_an_account_stays_for_ever_and_may_forget_whose_it_is(shop: Shop, statement: str) -> None:
+    """Its entries would be nobody's; an erased customer leaves a nameless account behind."""
+    shop.customer("ana")
+    shop.order("ana", FIRST)
+    loyalty.accrue(programme(), FIRST, FIRST)
+    with pytest.raises(psycopg.errors.RaiseException, match="stays for ever"):
+        shop.connection.execute(statement.encode())
+    shop.connection.execute("update lifecycle.points_accounts set customer_id = null")
 
 
 def test_both_sides_of_every_fact_sum_up_to_nothing(shop: Shop) -> None:

@@ -30,8 +30,6 @@ MAX_LATE = 3
 # LIFECYCLE_TEST_PEOPLE=10000 repeats the measurement of reliability G12.
 PEOPLE = int(os.environ.get("LIFECYCLE_TEST_PEOPLE", "250"))
 UCI = PROJECT.parent / "shared" / "data" / "uci"
-# What the clock on the wall says while TODAY is played.
-CLOCK = datetime.now(timezone.utc).date()
 
 
 @dataclass
@@ -54,7 +52,8 @@ class Ladder:
     provider: Provider = field(default_factory=Provider)
 
     def run(self, day: date, *, today: date | None = TODAY) -> dict[str, Any]:
-        context = runs.for_day(self.declared.journey, day, self.declared.zone, today=today, clock=CLOCK)
+        wall = datetime.now(timezone.utc).date()
+        context = runs.for_day(self.declared.journey, day, self.declared.zone, today=today, clock=wall)
         return stages.run_all(context, lambda _: self.provider)  # type: ignore[arg-type, return-value]
 
     def in_time(self, first: date, last: date) -> None:

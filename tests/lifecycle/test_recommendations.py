@@ -124,6 +124,16 @@ def test_a_file_that_breaks_its_contract_is_one_line(lab: Lab, shop: Shop, text:
     assert str(problem.file).endswith("recommendations/first.sql")
 
 
+@pytest.mark.parametrize("name", ["item_id", "place"])
+def test_a_row_that_lacks_something_stops_a_run_with_one_line(lab: Lab, name: str) -> None:
+    given = {"item_id": "'p'", "place": "1"} | {name: "nullif(1, 1)"}
+    items = ", ".join(f"{value} as {column}" for column, value in given.items())
+    lab.file("first", text=f"select a.customer_id, a.anchor, {items}, 'x' as name from audience as a")
+    declared = lab.journey("first")
+    with pytest.raises(LifecycleError, match=f"first.sql: A row has no {name}. Leave such rows out"):
+        lab.listed(declared)
+
+
 def test_only_a_recommendation_file_reads_the_audience(lab: Lab) -> None:
     lab.journey(segment="select audience.customer_id, audience.anchor from audience\n", sms="STOP to end")
     (problem,) = checks.problems("hello")

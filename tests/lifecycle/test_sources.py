@@ -78,6 +78,18 @@ def test_the_sources_of_a_journey_are_found_in_its_sql(busy: Busy) -> None:
     assert sources.names_of(busy.declared.journey) == ["orders", "page_views"]
 
 
+def test_what_is_recommended_is_read_from_sources_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFECYCLE_PROJECT", str(tmp_path))
+    project = ProjectBuilder(tmp_path)
+    seen = "select audience.customer_id, audience.anchor, v.url as item_id, 1 as place from audience cross join shop.page_views as v"
+    project.write("include/sql/recommendations/seen.sql", seen)
+    project.sms_journey("hello", step=', recommendations=("seen",)')
+    project.segment(
+        "hello", "all", "select reviews.customer_id, reviews.review_id as anchor from shop.reviews as reviews"
+    )
+    assert sources.names_of(journeys.load("hello").journey) == ["page_views", "reviews"]
+
+
 def test_a_source_that_came_in_time_holds_nothing(busy: Busy) -> None:
     busy.check()
 

@@ -91,12 +91,12 @@ def test_a_code_that_was_generated_here_never_enters_a_pool(shop: Shop, tmp_path
 def test_the_forecast_is_what_is_left_at_the_pace_of_the_last_fourteen_days(shop: Shop, tmp_path: Path) -> None:
     """J-18: 28 codes in 14 days are two a day."""
     voucher_pools.import_codes("spring", codes(tmp_path, *(f"SPRING-{number}" for number in range(100))))
-    (unused,) = voucher_pools.listed()
+    (unused,) = voucher_pools.listed(NOW)
     assert (unused.left, unused.given_lately, unused.days_left) == (100, 0, None)
     draw(10, days_ago=20)
     for days_ago in (13.99, 7, 1, 0.5):
         draw(7, days_ago=days_ago)
-    (pool,) = voucher_pools.listed()
+    (pool,) = voucher_pools.listed(NOW)
     # Those of 20 days ago count no more; 62 are left.
     assert (pool.imported, pool.left, pool.given_lately, pool.days_left) == (100, 62, 28, 30)
     assert voucher_pools.problems(NOW) == []

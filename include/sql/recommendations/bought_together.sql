@@ -1,103 +1,151 @@
 -- What others bought together with the products of an order, of the same line, most often first (C-03, J-04).
 -- Counted are the orders of half a year. Never what the person ever ordered, nor what is out of stock or has no page.
 -- The anchor must be an order: whoever has another one gets nothing here.
+-- People and products are numbered, because millions of pairs of numbers are counted in a third less time than names.
 -- Reads: audience, shop.orders, shop.order_items, shop.products.
-with bought as (
+with people as (
 
-    select distinct
+    select
         audience.customer_id,
         audience.anchor,
-        items.product_id,
-        products.line
+        row_number() over ()::integer as person
     from audience
-    inner join shop.order_items as items on audience.anchor = items.order_id
-    inner join shop.products as products on items.product_id = products.product_id
 
 ),
 
--- How often each of these products was in one order with another one of its line, and with itself.
+-- The number of a product is its place by id, which decides between equals.
+catalogue as (
+
+    select
+        products.product_id,
+        products.line,
+        products.name,
+        products.url,
+        coalesce(products.in_stock, true) and products.url like 'https://%' as is_offered,
+        row_number() over (order by products.product_id)::integer as product
+    from shop.products as products
+
+),
+
+bought as (
+
+    select
+        people.person,
+        catalogue.line,
+        catalogue.product
+    from people
+    inner join shop.order_items as items on people.anchor = items.order_id
+    inner join catalogue on items.product_id = catalogue.product_id
+    group by people.person, catalogue.line, catalogue.product
+
+),
+
+-- The orders of half a year, as far as they hold several products of a line.
+baskets as (
+
+    select array_agg(distinct catalogue.product) as products
+    from shop.orders as orders
+    inner join shop.order_items as items on orders.order_id = items.order_id
+    inner join catalogue on items.product_id = catalogue.product_id
+    where
+        orders.ordered_at >= as_of() - interval '180 days'
+        and catalogue.line is not null
+    group by orders.order_id, catalogue.line
+    having count(*) > 1
+
+),
+
 pairs as (
 
     select
-        wanted.product_id,
-        others.product_id as other_id,
-        count(distinct others.order_id)::integer as times
-    from (
-        select
-            bought.product_id,
-            bought.line
-        from bought
-        group by bought.product_id, bought.line
-    ) as wanted
-    inner join shop.order_items as items on wanted.product_id = items.product_id
-    inner join shop.orders as orders on items.order_id = orders.order_id
-    inner join shop.order_items as others on items.order_id = others.order_id
-    inner join shop.products as products
-        on
-            others.product_id = products.product_id
-            and wanted.line = products.line
+        one.product,
+        others.product as other,
+        count(*) as times
+    from baskets
+    cross join unnest(baskets.products) as one (product)
+    cross join unnest(baskets.products) as others (product)
+    inner join catalogue on others.product = catalogue.product
     where
-        orders.ordered_at >= as_of() - interval '180 days'
-        and products.in_stock is distinct from false
-        and products.url like 'https://%'
-    group by wanted.product_id, others.product_id
+        one.product <> others.product
+        and catalogue.is_offered
+    group by one.product, others.product
 
 ),
 
--- The first twelve of each product are enough, whatever a person has.
+-- The first eight of each product are enough, whatever a person has.
 best as (
 
     select
-        pairs.product_id,
-        pairs.other_id,
+        pairs.product,
+        pairs.other,
         pairs.times,
-        row_number() over (partition by pairs.product_id order by pairs.times desc, pairs.other_id asc) as place
+        row_number() over (partition by pairs.product order by pairs.times desc, pairs.other asc) as place
     from pairs
 
 ),
 
+-- What the person has of these lines.
 owned as (
 
     select
-        audience.customer_id,
-        items.product_id
-    from audience
-    inner join shop.orders as orders on audience.customer_id = orders.customer_id
+        lines.person,
+        catalogue.product
+    from (
+        select
+            bought.person,
+            bought.line
+        from bought
+        group by bought.person, bought.line
+    ) as lines
+    inner join people on lines.person = people.person
+    inner join shop.orders as orders on people.customer_id = orders.customer_id
     inner join shop.order_items as items on orders.order_id = items.order_id
+    inner join catalogue
+        on
+            items.product_id = catalogue.product_id
+            and lines.line = catalogue.line
 
 ),
 
 ranked as (
 
     select
-        bought.customer_id,
-        bought.anchor,
-        best.other_id,
-        row_number() over (
-            partition by bought.customer_id, bought.anchor
-            order by sum(best.times) desc, best.other_id asc
-        ) as place
-    from bought
-    inner join best on bought.product_id = best.product_id
-    left join owned
-        on
-            bought.customer_id = owned.customer_id
-            and best.other_id = owned.product_id
-    where
-        best.place <= 12
-        and owned.product_id is null
-    group by bought.customer_id, bought.anchor, best.other_id
+        found.person,
+        found.product,
+        row_number() over (partition by found.person order by sum(found.times) desc, found.product asc) as place
+    from (
+        select
+            bought.person,
+            best.other as product,
+            best.times,
+            false as is_owned
+        from bought
+        inner join best on bought.product = best.product
+        where best.place <= 8
+
+        union all
+
+        select
+            owned.person,
+            owned.product,
+            null as times,
+            true as is_owned
+        from owned
+    ) as found
+    group by found.person, found.product
+    having not bool_or(found.is_owned)
 
 )
 
 select
-    ranked.customer_id,
-    ranked.anchor,
-    ranked.other_id as item_id,
+    people.customer_id,
+    people.anchor,
+    catalogue.product_id as item_id,
     ranked.place,
-    products.name,
-    products.url
+    catalogue.name,
+    catalogue.url
 from ranked
-inner join shop.products as products on ranked.other_id = products.product_id
-where ranked.place <= 6
-order by ranked.customer_id, ranked.anchor, ranked.place
+inner join people on ranked.person = people.person
+inner join catalogue on ranked.product = catalogue.product
+where ranked.place <= 3
+order by people.customer_id, people.anchor, ranked.place

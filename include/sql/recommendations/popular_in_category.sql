@@ -31,7 +31,7 @@ sold as (
 
 ),
 
--- The first twelve of each category are enough, whatever a person has.
+-- The first eight of each category are enough, whatever a person has.
 best as (
 
     select
@@ -71,7 +71,7 @@ ranked as (
             liked.customer_id = owned.customer_id
             and best.product_id = owned.product_id
     where
-        best.place <= 12
+        best.place <= 8
         and owned.product_id is null
 
 )
@@ -85,5 +85,5 @@ select
     products.url
 from ranked
 inner join shop.products as products on ranked.product_id = products.product_id
-where ranked.place <= 6
+where ranked.place <= 3
 order by ranked.customer_id, ranked.anchor, ranked.place

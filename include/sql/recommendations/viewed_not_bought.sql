@@ -39,5 +39,5 @@ select
     products.url
 from viewed
 inner join shop.products as products on viewed.product_id = products.product_id
-where viewed.place <= 6
+where viewed.place <= 3
 order by viewed.customer_id, viewed.anchor, viewed.place

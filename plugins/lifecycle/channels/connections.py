@@ -11,13 +11,16 @@ import ssl
 import urllib.request
 from email.message import Message
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+import urllib3
 import urllib3.connection
 import urllib3.exceptions
-from requests.adapters import HTTPAdapter
+import urllib3.util
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from lifecycle.channels.accounts import is_loopback
+from lifecycle.errors import LifecycleError
 
 POOL_SIZE = 32
 
@@ -69,22 +72,49 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Refuse: the API key would go along."""
 
 
-class PooledAdapter(HTTPAdapter):
-    """How requests reaches a provider: connections kept alive for many threads, nothing ever sent twice."""
+def pool(host: str, timeout_seconds: float) -> urllib3.PoolManager:
+    """How urllib3 reaches a provider: connections kept alive for many threads, no redirects, nothing ever sent twice.
 
-    def __init__(self) -> None:
-        super().__init__(pool_maxsize=POOL_SIZE, max_retries=0)
+    Proxies and trusted certificates are those of urllib: `https_proxy`, `no_proxy`, `SSL_CERT_FILE`.
 
-    def init_poolmanager(self, *sizes: Any, **options: Any) -> None:
-        """Use our connections."""
-        super().init_poolmanager(*sizes, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+    Raises:
+        LifecycleError: the proxy that the environment names cannot be used.
+    """
+    options: dict[str, Any] = {
+        "maxsize": POOL_SIZE,
+        "retries": False,
+        "timeout": timeout_seconds,
+        "ssl_context": ssl.create_default_context(),
+    }
+    proxy = _proxy(host)
+    try:
+        manager = (
+            urllib3.ProxyManager(proxy, proxy_headers=_proxy_headers(proxy), **options)
+            if proxy
+            else urllib3.PoolManager(**options)
+        )
+    except urllib3.exceptions.HTTPError:
+        hint = "Set https_proxy to an address such as http://proxy.example.com:3128"
+        raise LifecycleError("The proxy that the environment names cannot be used", hint=hint) from None
+    manager.pool_classes_by_scheme = _POOLS
+    return manager
 
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """Use our connections through a proxy as well."""
-        manager = super().proxy_manager_for(proxy, **options)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
+
+def _proxy(host: str) -> str | None:
+    """The proxy that the environment names for a host; none to this machine itself."""
+    parts = urlsplit(host)
+    if is_loopback(host) or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return {}
+    who = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return dict(urllib3.util.make_headers(proxy_basic_auth=who))
 
 
 class _PooledConnection(urllib3.connection.HTTPConnection):

@@ -11,14 +11,15 @@ import json
 import logging
 import re
 import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-import requests
+from urllib3.exceptions import HTTPError
+from urllib3.util import make_headers
 
 from lifecycle import settings
-from lifecycle.channels import OutgoingSms, Receipt, Sought
-from lifecycle.channels.accounts import TWILIO_HOST, TwilioAccount, is_loopback
+from lifecycle.channels import OutgoingSms, Receipt, Sought, connections
+from lifecycle.channels.accounts import TWILIO_HOST, TwilioAccount
 from lifecycle.channels.answers import (
     CREDENTIALS_REFUSED,
     NO_ANSWER,
@@ -29,10 +30,11 @@ from lifecycle.channels.answers import (
     meaning_of_status,
     retry_after_seconds,
 )
-from lifecycle.channels.connections import NeverConnectedError, PooledAdapter
+from lifecycle.channels.connections import NeverConnectedError
 from lifecycle.errors import TryAgainError
 
 if TYPE_CHECKING:
+    import urllib3
     from twilio.http.response import Response
     from twilio.rest import Client
 
@@ -77,11 +79,14 @@ class TwilioSms:
 
     One instance may be shared by threads: they draw from one pool of kept-alive connections, and each thread keeps its
     own last answer.
+
+    Raises:
+        LifecycleError: the proxy that the environment names cannot be used; said before anything is claimed.
     """
 
     def __init__(self, account: TwilioAccount, timeout_seconds: float = 10, status_callback: str = "") -> None:
         self._account = account
-        self._timeout_seconds = timeout_seconds
+        self._pool = connections.pool(account.host, timeout_seconds)
         self._status_callback = status_callback
 
     def send(self, message: OutgoingSms) -> Receipt:
@@ -92,7 +97,7 @@ class TwilioSms:
         http.forget()
         try:
             client.messages.create(**self._fields(message))
-        except requests.RequestException as error:
+        except HTTPError as error:
             return _receipt(NOT_REACHED if _never_connected(error) else NO_ANSWER)
         except UnicodeEncodeError:
             return _receipt(NOT_VALID_TEXT)
@@ -120,7 +125,7 @@ class TwilioSms:
         _, client = self._clients
         try:
             found = client.messages.list(to=address, limit=_MOST_LISTED)
-        except (requests.RequestException, TwilioException, ValueError, TypeError, KeyError):
+        except (HTTPError, TwilioException, ValueError, TypeError, KeyError):
             hint = "Nothing was changed: run the task again when the provider answers"
             raise TryAgainError("Twilio did not say which messages it accepted", hint=hint) from None
         return {str(message.sid): str(message.body) for message in found}
@@ -143,7 +148,7 @@ class TwilioSms:
     def _clients(self) -> tuple[Any, Client]:
         from twilio.rest import Client
 
-        http = _http_client(self._account.host, self._timeout_seconds)
+        http = _http_client(self._account.host, self._pool)
         return http, Client(self._account.account_sid, self._account.auth_token, http_client=http)
 
 
@@ -195,11 +200,15 @@ def _receipt(meaning: Meaning, status: int | None = None, code: str = "", wait: 
     return Receipt(outcome, http_status=status, provider_code=code, detail=detail, retry_after_seconds=wait)
 
 
-def _http_client(host: str, timeout_seconds: float) -> Any:
-    """The SDK's own HTTP client, sent to `host`, keeping each thread's last answer."""
-    from twilio.http.http_client import TwilioHttpClient
+def _http_client(host: str, pool: urllib3.PoolManager) -> Any:
+    """An HTTP client for the SDK, sent to `host`, keeping each thread's last answer.
 
-    class NarrowHttpClient(TwilioHttpClient):
+    The SDK's own is built on requests, which takes as much of the processor as all the rest of a message.
+    """
+    from twilio.http import HttpClient
+    from twilio.http.response import Response
+
+    class NarrowHttpClient(HttpClient):
         answers = threading.local()
 
         def forget(self) -> None:
@@ -209,23 +218,36 @@ def _http_client(host: str, timeout_seconds: float) -> Any:
         def last_answer(self) -> Any:
             return self.answers.last
 
-        def request(self, method: str, url: str, *rest: Any, **options: Any) -> Response:
+        def request(
+            self,
+            method: str,
+            url: str,
+            params: dict[str, Any] | None = None,
+            data: dict[str, Any] | None = None,
+            headers: dict[str, str] | None = None,
+            auth: tuple[str, str] | None = None,
+            *_: Any,
+            **__: Any,
+        ) -> Response:
             if not url.startswith(TWILIO_HOST + "/"):
                 raise ValueError("The Twilio SDK asked for a foreign address")
-            self.answers.last = super().request(method, host.rstrip("/") + url[len(TWILIO_HOST) :], *rest, **options)
+            address = host.rstrip("/") + url[len(TWILIO_HOST) :] + (f"?{_form(params)}" if params else "")
+            own = make_headers(basic_auth=":".join(auth)) if auth else {}
+            body = _form(data) if data else None
+            found = pool.request(method, address, body=body, headers={**(headers or {}), **own})
+            self.answers.last = Response(found.status, found.data.decode("utf-8", "replace"), found.headers)
             return self.answers.last
 
-    client = NarrowHttpClient(timeout=timeout_seconds, max_retries=None)
-    session = cast("requests.Session", client.session)
-    session.mount("https://", PooledAdapter())
-    session.mount("http://", PooledAdapter())
-    # Only the environment names proxies, and traffic to this machine goes through none.
-    session.trust_env = not is_loopback(host)
-    return client
+    return NarrowHttpClient(logging.getLogger("twilio"), is_async=False)
+
+
+def _form(fields: dict[str, Any]) -> str:
+    """Fields as a form holds them, those without a value left out."""
+    return urlencode({name: value for name, value in fields.items() if value is not None}, doseq=True)
 
 
 def _never_connected(error: BaseException) -> bool:
-    """Whether nothing left; requests and urllib3 each wrap the cause as an argument or a reason."""
+    """Whether nothing left; urllib3 wraps the cause as an argument or a reason."""
     wrapped = [*error.args, getattr(error, "reason", None)]
     return isinstance(error, NeverConnectedError) or any(
         _never_connected(inner) for inner in wrapped if isinstance(inner, BaseException)

@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import formatdate
@@ -23,6 +24,7 @@ from lifecycle.channels.accounts import sandbox_accounts
 from lifecycle.channels.answers import retry_after_seconds
 from lifecycle.channels.sendgrid_email import SendGridEmail
 from lifecycle.channels.twilio_sms import TwilioSms
+from lifecycle.errors import LifecycleError
 
 TIMEOUT = 0.15
 EMAIL = OutgoingEmail("id-1", "aiko@example.com", "Subject", "<p>Secret words</p>", "Secret words")
@@ -137,9 +139,7 @@ def test_an_expired_certificate_gets_neither_key_nor_words(send: Send, tmp_path:
     """Nobody answers for that host any more, although whoever signed the certificate is trusted."""
     for is_expired in (False, True):
         tls = certified(tmp_path, is_expired=is_expired)
-        # What Python's own TLS trusts, and what requests trusts.
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
-        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(tmp_path / "certificate.pem"))
         with misbehaving(http_answer(400), tls=tls) as (url, seen):
             receipt = send(url)
         if is_expired:
@@ -204,6 +204,29 @@ def test_one_message_is_one_request_whatever_the_answer(send: Send):
 def test_a_proxy_of_the_environment_is_not_used_for_this_machine(send: Send, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert answer_to(send, http_answer(400, "{}")).outcome == "rejected"
+
+
+@BOTH
+@pytest.mark.parametrize("password", ["", "us%40er:s%3Acret@"], ids=["open", "with a password"])
+def test_a_proxy_of_the_environment_is_used_for_everybody_else(
+    send: Send, password: str, monkeypatch: pytest.MonkeyPatch
+):
+    with misbehaving(http_answer(400, "{}")) as (proxy, seen):
+        monkeypatch.setenv("http_proxy", proxy.replace("://", f"://{password}"))
+        assert send("http://provider.invalid").outcome == "rejected"
+        monkeypatch.setenv("no_proxy", "provider.invalid")
+        assert send("http://provider.invalid").detail == "provider not reached"
+    (asked,) = seen
+    assert asked.startswith(b"POST http://provider.invalid/")
+    proof = b"proxy-authorization: basic " + b64encode(b"us@er:s:cret")
+    assert (proof.lower() in asked.lower()) == bool(password)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://proxy.invalid:1080", "http://proxy.invalid:port"])
+def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_claimed(proxy: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(LifecycleError, match="The proxy that the environment names cannot be used"):
+        TwilioSms(sandbox_accounts("http://provider.invalid").twilio)
 
 
 @BOTH

@@ -18,9 +18,6 @@ from lifecycle.receiver.app import create_app
 from lifecycle.receiver.limits import MAX_FORM_BYTES
 from lifecycle.receiver.visitors import is_machine, network_of
 
-TODAY = datetime.now(timezone.utc).date()
-DAY = TODAY - timedelta(days=1)
-ORDERED = DAY - timedelta(days=30)
 PHONE = "+33639980001"
 
 
@@ -62,9 +59,11 @@ class Visit:
 def visit(shop: Shop, sandbox: Any) -> Visit:
     """Aiko, silent for 30 days, got her survey yesterday."""
     shop.customer("aiko", phone=PHONE, first_name="Aiko <b>", locale="en")
-    shop.order("aiko", ORDERED)
-    runner = JourneyRunner("reactivation", TODAY)
-    assert runner.run(DAY)["steps"]["survey"] == {"accepted": 1}
+    today = datetime.now(timezone.utc).date()
+    yesterday = today - timedelta(days=1)
+    shop.order("aiko", yesterday - timedelta(days=30))
+    runner = JourneyRunner("reactivation", today)
+    assert runner.run(yesterday)["steps"]["survey"] == {"accepted": 1}
     return Visit(shop.connection, runner)
 
 
@@ -97,10 +96,10 @@ def test_a_program_is_recorded_as_one(visit: Visit, headers: dict[str, str]) -> 
 def test_a_program_does_not_end_the_ladder_and_a_person_does(visit: Visit) -> None:
     visit.person.head(f"/l/{visit.codes['survey']}")
     visit.person.get(f"/l/{visit.codes['survey']}", headers=MACHINES["a crawler"])
-    visit.runner.run(TODAY)
+    visit.runner.run(visit.runner.today)
     assert visit.all("select exit_reason from lifecycle.enrollments") == [(None,)]
     visit.person.get(f"/l/{visit.codes['survey']}")
-    visit.runner.run(TODAY)
+    visit.runner.run(visit.runner.today)
     assert visit.all("select exit_reason from lifecycle.enrollments") == [("converted",)]
 
 
@@ -316,7 +315,7 @@ def broken_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop, san
     project.template("hello", "page.page.html.j2", "until {{ voucher.expires_at | day }}, sent {{ as_of | day }}")
     shop.customer("aiko", phone=PHONE)
     declared = journeys.load("hello")
-    runner = JourneyRunner("hello", TODAY)
+    runner = JourneyRunner("hello", datetime.now(timezone.utc).date())
     assert declared.zone == "Asia/Tokyo"
     assert runner.run(date(2026, 3, 31))["steps"]["greet"] == {"accepted": 1}
     return project

@@ -28,7 +28,7 @@ lists as (
         in_order.customer_id,
         in_order.anchor,
         in_order.list,
-        jsonb_agg(in_order.printable order by in_order.number) as items
+        jsonb_agg(in_order.printable order by in_order.file_number, in_order.place, in_order.item_id) as items
     from in_order
     where in_order.number <= :most
     group by in_order.customer_id, in_order.anchor, in_order.list

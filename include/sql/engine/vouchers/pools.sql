@@ -6,11 +6,12 @@ with given as (
         vouchers.pool,
         count(*) as lately,
         max(vouchers.given_at) as last_at,
-        count(*) / greatest(1, extract(epoch from now() - min(vouchers.given_at)) / 86400) as per_day
+        count(*)
+        / greatest(1, extract(epoch from cast(:now as timestamptz) - min(vouchers.given_at)) / 86400) as per_day
     from lifecycle.vouchers as vouchers
     where
         vouchers.pool is not null
-        and vouchers.given_at > now() - make_interval(days => :pace_days)
+        and vouchers.given_at > cast(:now as timestamptz) - make_interval(days => :pace_days)
         and vouchers.released_at is null
     group by vouchers.pool
 
