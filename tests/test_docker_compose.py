@@ -316,7 +316,7 @@ class Machine:
             cwd=PROJECT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
 
@@ -366,7 +366,7 @@ def test_every_service_starts_with_its_own_environment_and_its_health_check_says
         machine.start(name)
     _wait_until_healthy(machine, names)
     assert _admin_sees_the_dag(machine)
-    assert sorted(processes.stop_many(names, timeout=20)) == sorted(names)
+    assert sorted(processes.stop_many(names, timeout=60)) == sorted(names)
 
 
 def _wait_until_healthy(machine: Machine, names: list[str]) -> None:
@@ -379,14 +379,14 @@ def _wait_until_healthy(machine: Machine, names: list[str]) -> None:
             del waiting[0]
         return not waiting
 
-    assert processes.wait_until(all_healthy, timeout=90), (waiting, processes.last_words(waiting[0], 20))
+    assert processes.wait_until(all_healthy, timeout=600), (waiting, processes.last_words(waiting[0], 20))
 
 
 def _admin_sees_the_dag(machine: Machine) -> bool:
     """The administrator that airflow-init made logs in, and the Dags of the mounted folder are there."""
     known = machine.environment("airflow-init")
     api = AirflowApi(machine.url("8080"), known["AIRFLOW_ADMIN_USERNAME"], known["AIRFLOW_ADMIN_PASSWORD"])
-    return api.wait_for_dag("reactivation")["is_paused"] and not api.import_errors()
+    return api.wait_for_dag("reactivation", timeout=600)["is_paused"] and not api.import_errors()
 
 
 def test_the_workers_program_loads_with_the_pinned_celery(tmp_path):

@@ -491,6 +491,6 @@ def _run_psql(words: list[str], database_url: str) -> str:
     arguments = [address if word == "$(lifecycle db url)" else word for word in words]
     assert arguments[0] == address, "say which database"
     psql = [str(postgres_binaries.folder() / "psql"), "--no-psqlrc", "--set", "ON_ERROR_STOP=1"]
-    done = subprocess.run([*psql, *arguments], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([*psql, *arguments], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"{shlex.join(words)}: {done.stderr}"
     return done.stdout

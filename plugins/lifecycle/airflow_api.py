@@ -30,7 +30,8 @@ class AirflowApi:
     url: str
     username: str
     password: str
-    timeout: float = 30
+    # Seconds. On a busy machine Airflow may answer after half a minute, and giving up would end a demo that is well.
+    timeout: float = 120
     _token: str = field(default="", repr=False)
 
     def health(self) -> JsonObject:
@@ -47,7 +48,7 @@ class AirflowApi:
         found = self._all("/api/v2/dags", "dags", dag_id_pattern=dag_id, exclude_stale="true")
         return next((dag for dag in found if dag["dag_id"] == dag_id), None)
 
-    def wait_for_dag(self, dag_id: str, timeout: float = 60) -> JsonObject:
+    def wait_for_dag(self, dag_id: str, timeout: float = 180) -> JsonObject:
         """The Dag, as soon as Airflow has read its file.
 
         Raises:
@@ -182,6 +183,9 @@ class AirflowApi:
                 self._log_in()
                 return self._send(method, path, body)
             raise LifecycleError(f"Airflow answers {error.code} to {method} {path}: {_detail(error)}") from None
+        except TimeoutError:
+            late = f"Airflow at {self.url} did not answer {method} {path} within {self.timeout:g} s"
+            raise LifecycleError(late, hint="See what keeps the machine busy, then run the command again") from None
         except (URLError, OSError) as error:
             raise LifecycleError(f"Airflow is not reachable at {self.url}: {error}", hint="Run bin/demo") from None
 

@@ -131,7 +131,7 @@ def create_database(server_url: str, name: str) -> bool:
     from psycopg import errors, sql
 
     try:
-        with psycopg.connect(plain_url(server_url), autocommit=True, connect_timeout=10) as connection:
+        with psycopg.connect(plain_url(server_url), autocommit=True, connect_timeout=60) as connection:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     except (errors.DuplicateDatabase, errors.UniqueViolation):
         return False
@@ -259,7 +259,7 @@ def _launch_on_free_port(server: _Server, attempts_left: int = 3) -> _Server:
 
 def _launch(server: _Server) -> None:
     log = _own_folder(server.data) / "postgres.log"
-    options = ["start", "--wait", "--timeout=60", "--silent", f"--pgdata={server.data}"]
+    options = ["start", "--wait", "--timeout=300", "--silent", f"--pgdata={server.data}"]
     try:
         _run("pg_ctl", [*options, f"--log={log}", f"--options=-p {server.port}"], server.data)
     except KeyboardInterrupt:
@@ -270,7 +270,7 @@ def _launch(server: _Server) -> None:
 
 def _end(data: Path) -> None:
     if _pid(data) is not None:
-        _run("pg_ctl", ["stop", "--mode=fast", "--wait", "--timeout=60", "--silent", f"--pgdata={data}"], data)
+        _run("pg_ctl", ["stop", "--mode=fast", "--wait", "--timeout=300", "--silent", f"--pgdata={data}"], data)
 
 
 def _is_ready(server: _Server) -> bool:

@@ -93,7 +93,7 @@ def _start_server(name: str, preferred: int, say: Say) -> str:
     command = [sys.executable, "-m", "lifecycle.cli", name, "--port", str(port)]
     processes.start(name, command, _server_environment(), port=port)
     url = f"http://127.0.0.1:{port}"
-    _wait_healthy([name], lambda: _answers(f"{url}/health"), timeout=30)
+    _wait_healthy([name], lambda: _answers(f"{url}/health"), timeout=120)
     return url
 
 
@@ -179,7 +179,7 @@ class AirflowLaunch:
     fresh: frozenset[str]
     started: datetime
 
-    def wait(self, timeout: float = 120) -> AirflowAddress:
+    def wait(self, timeout: float = 300) -> AirflowAddress:
         """Where Airflow answers, as soon as all four processes are healthy."""
         _wait_healthy(list(AIRFLOW_SERVICES), self._is_healthy, timeout)
         return self.address

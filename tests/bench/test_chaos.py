@@ -87,19 +87,19 @@ def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path: Path, module: str, 
         command = [sys.executable, "-m", module]
         process = subprocess.Popen(command, cwd=PROJECT, env=environment(TMPDIR=str(tmp_path)))
     try:
-        wait_until(lambda: postgres_of(tmp_path), timeout=60)
+        wait_until(lambda: postgres_of(tmp_path), timeout=300)
         if module == "bench.chaos":
-            wait_until(lambda: list(tmp_path.glob("*/senders.log")), timeout=60)
+            wait_until(lambda: list(tmp_path.glob("*/senders.log")), timeout=300)
         postgres = postgres_of(tmp_path)
     finally:
         process.send_signal(number)
     # Python itself calls it the end by Ctrl-C, whatever main returns, when it was met while it made a class.
-    assert process.wait(timeout=60) in (128 + number, -signal.SIGINT)
+    assert process.wait(timeout=300) in (128 + number, -signal.SIGINT)
     assert list(tmp_path.iterdir()) == []
     assert postgres
-    wait_until(lambda: not is_running(postgres), timeout=10)
+    wait_until(lambda: not is_running(postgres), timeout=120)
     # What forks the senders ends by itself, when nobody is left to ask it for one.
-    wait_until(lambda: not started_below(tmp_path), timeout=10)
+    wait_until(lambda: not started_below(tmp_path), timeout=120)
 
 
 def postgres_of(folder: Path) -> Path | None:

@@ -149,6 +149,6 @@ class MailDesk:
         """Ask or tell the sandbox something."""
         request = Request(f"{self.url}/{path}", method=method, data=None if body is None else json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")
-        with urlopen(request, timeout=10) as answer:
+        with urlopen(request, timeout=60) as answer:
             text = answer.read()
         return json.loads(text) if text else None

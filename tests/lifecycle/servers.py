@@ -53,7 +53,7 @@ class _Connection(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         self.server.requests.append(self._request())
         if self.server.behaviour == "silent":
-            self.server.stopping.wait(5)
+            self.server.stopping.wait(30)
         elif self.server.behaviour == "reset":
             # Lingering for no time at all makes the kernel send a reset.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

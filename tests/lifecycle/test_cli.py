@@ -74,7 +74,7 @@ def program(*arguments: str, **environment: str) -> Answer:
         [str(PROGRAM), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, **environment},
         check=False,
     )
@@ -407,7 +407,7 @@ def test_a_port_that_is_taken_is_one_line(server: str) -> None:
 def test_a_reader_that_stops_early_is_no_failure(silent_shop: Any) -> None:
     command = f"{PROGRAM} replay reactivation --from 2026-03-01 --to 2026-06-30 --no-policy --format csv | head -1"
     done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.stdout == "run_day,step,customer_id,anchor,outcome,reason\n"
     assert "Traceback" not in done.stderr

@@ -35,7 +35,7 @@ def server(home):
 
 
 def ask(url: str, question: str) -> object:
-    with psycopg.connect(embedded_postgres.plain_url(url), connect_timeout=5) as connection:
+    with psycopg.connect(embedded_postgres.plain_url(url), connect_timeout=60) as connection:
         row = connection.execute(question.encode()).fetchone()
     return row[0] if row else None
 
@@ -106,7 +106,7 @@ def test_making_a_database_twice_is_no_error(server):
 
 def test_a_killed_server_heals(server):
     os.kill(pid_of_server(), signal.SIGKILL)
-    processes.wait_until(lambda: not embedded_postgres.is_running(), 5)
+    processes.wait_until(lambda: not embedded_postgres.is_running(), 60)
     assert ask(embedded_postgres.ensure_running(), "select 1") == 1
 
 
@@ -116,7 +116,7 @@ def test_a_process_that_got_the_number_of_a_killed_server_is_not_taken_for_it(se
     # Of another user's processes Postgres knows by itself that they are not its own.
     same_user: dict[str, Any] = {"user": pid_file.stat().st_uid} if os.geteuid() == 0 else {}
     os.kill(int(lines[0]), signal.SIGKILL)
-    processes.wait_until(lambda: not embedded_postgres.is_running(), 5)
+    processes.wait_until(lambda: not embedded_postgres.is_running(), 60)
     stranger = subprocess.Popen(["sleep", "300"], cwd="/", **same_user)
     try:
         pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")

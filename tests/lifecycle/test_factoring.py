@@ -380,7 +380,7 @@ def test_the_provider_takes_the_requests_and_everybody_reads_their_words(journey
     with running_sandbox(tmp_path / "sandbox.sqlite") as url:
         channel = SendGridEmail(sandbox_accounts(url).sendgrid)
         receipts = [receipt for batch in factored.batches for receipt in channel.send_many(batch)]
-        arrived = requests.get(f"{url}/messages.json", {"limit": "1000"}, timeout=5).json()
+        arrived = requests.get(f"{url}/messages.json", {"limit": "1000"}, timeout=60).json()
     assert {receipt.outcome for receipt in receipts} == {"accepted"}
     read = {message["message_id"]: (message["subject"], message["html"], message["text"]) for message in arrived}
     for one in people:

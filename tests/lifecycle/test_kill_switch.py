@@ -39,7 +39,7 @@ def test_after_a_pause_at_most_one_chunk_of_each_sender_goes(desk: Desk, sandbox
             sleep(0.02)
         controls.set_state("all", "paused", "a wrong price")
         at_the_pause = len(sandbox.messages())
-        assert [worker.wait(timeout=60) for worker in workers] == [0] * WORKERS
+        assert [worker.wait(timeout=300) for worker in workers] == [0] * WORKERS
     finally:
         for worker in workers:
             worker.kill()

@@ -75,12 +75,12 @@ def test_starting_with_other_settings_replaces_it():
 
 def test_what_a_service_says_is_in_its_log():
     processes.start("speaker", [sys.executable, "-c", "print('first'); print('the last words')"])
-    assert processes.wait_until(lambda: processes.last_words("speaker") == "the last words", 10)
+    assert processes.wait_until(lambda: processes.last_words("speaker") == "the last words", 60)
 
 
 def test_stopping_kills_whoever_does_not_listen_and_every_descendant():
     service = processes.start("stubborn", [sys.executable, "-c", STUBBORN_FAMILY])
-    assert processes.wait_until(lambda: processes.last_words("stubborn") == "child", 10)
+    assert processes.wait_until(lambda: processes.last_words("stubborn") == "child", 60)
     family = processes._members(service)
     assert len(family) == 2
     processes.stop("stubborn", timeout=0.3)
@@ -89,7 +89,7 @@ def test_stopping_kills_whoever_does_not_listen_and_every_descendant():
 
 def test_stopping_ends_children_whose_parent_is_gone():
     service = processes.start("parent", ["bash", "-c", "sleep 300 & echo ready; wait"])
-    assert processes.wait_until(lambda: processes.last_words("parent") == "ready", 10)
+    assert processes.wait_until(lambda: processes.last_words("parent") == "ready", 60)
     os.kill(service.pid, signal.SIGKILL)
     os.waitpid(service.pid, 0)
     orphans = processes._members(service)
@@ -128,7 +128,7 @@ def test_stop_all_ends_every_service_and_names_those_that_ran():
     processes.start("one", SLEEP)
     processes.start("two", SLEEP)
     processes.start("gone", [sys.executable, "-c", ""])
-    processes.wait_until(lambda: not processes.is_running("gone"), 10)
+    processes.wait_until(lambda: not processes.is_running("gone"), 60)
     assert processes.stop_all() == ["one", "two"]
     assert processes.names() == []
 

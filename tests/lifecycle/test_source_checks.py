@@ -437,18 +437,18 @@ def test_where_the_newest_rows_cost_too_much_the_first_are_examined(
 def test_a_question_that_takes_too_long_is_listed_and_left_open(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source_checks, "TIMEOUT", "100ms")
+    monkeypatch.setattr(source_checks, "TIMEOUT", "1s")
     company.change("orders", "from imported.orders as orders", "from imported.orders as orders, pg_sleep(5)")
     assert company.problems() == []
     assert company.warnings() == [
-        f"{SOURCES}/orders.sql: It is not proven: Postgres needs more than 100ms for 10,000 rows. Give your tables the "
+        f"{SOURCES}/orders.sql: It is not proven: Postgres needs more than 1s for 10,000 rows. Give your tables the "
         "indexes that docs/how-to/map-your-tables.md names."
     ]
     assert company.examined("orders") == ""
 
 
 def test_references_that_take_too_long_leave_the_rest_proven(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_checks, "TIMEOUT", "100ms")
+    monkeypatch.setattr(source_checks, "TIMEOUT", "1s")
     company.change(
         "customers", "from imported.customers as customers", "from imported.customers as customers, pg_sleep(5)"
     )

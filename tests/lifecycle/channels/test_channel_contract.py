@@ -55,7 +55,7 @@ def often_switching() -> Iterator[None]:
 
 
 def received(sandbox: str, address: str) -> dict[str, Any]:
-    return requests.get(f"{sandbox}/messages.json", {"to": address}, timeout=5).json()[0]
+    return requests.get(f"{sandbox}/messages.json", {"to": address}, timeout=60).json()[0]
 
 
 def recorded(name: str) -> Any:

@@ -26,7 +26,7 @@ from lifecycle.channels.sendgrid_email import SendGridEmail
 from lifecycle.channels.twilio_sms import TwilioSms
 from lifecycle.errors import LifecycleError
 
-TIMEOUT = 0.15
+TIMEOUT = 2
 EMAIL = OutgoingEmail("id-1", "aiko@example.com", "Subject", "<p>Secret words</p>", "Secret words")
 SMS = OutgoingSms("id-1", "+447700900123", "Secret words")
 SID = "SM" + "0123456789abcdef" * 2
@@ -112,7 +112,7 @@ def test_a_lost_answer_leaves_it_uncertain(send: Send, behaviour: str):
         started = time.monotonic()
         receipt = send(url)
     assert (receipt.outcome, len(requests_seen)) == ("uncertain", 1)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 @BOTH

@@ -33,7 +33,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def empty_sandbox(sandbox: str) -> str:
-    requests.delete(f"{sandbox}/messages.json", timeout=5).raise_for_status()
+    requests.delete(f"{sandbox}/messages.json", timeout=60).raise_for_status()
     return sandbox
 
 
@@ -56,7 +56,7 @@ def channel(url: str, timeout_seconds: float = 5) -> SendGridEmail:
 
 
 def received(url: str) -> list[dict[str, Any]]:
-    return requests.get(f"{url}/messages.json", {"limit": "1000"}, timeout=5).json()
+    return requests.get(f"{url}/messages.json", {"limit": "1000"}, timeout=60).json()
 
 
 def outcomes(receipts: list[Receipt]) -> list[str]:

@@ -132,7 +132,7 @@ def send_sms(client: TestClient, message_id: str = "m1", body: str = "Hello", **
     assert answer.status_code == 201
 
 
-def wait_for(holds: Callable[[], Any], seconds: float = 5) -> None:
+def wait_for(holds: Callable[[], Any], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not happen"

@@ -19,6 +19,7 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from lifecycle import processes
 from lifecycle.sandbox.app import create_app
 from lifecycle.sandbox.faults import FAULTS
 
@@ -92,18 +93,18 @@ def test_a_kept_connection_breaks_too_and_the_next_call_gets_through(sandbox: st
 
 
 def test_an_answer_that_is_too_late_belongs_to_a_mail_that_was_taken(sandbox: str):
-    faults(sandbox, {"fault": "late_answer", "delay_ms": 700})
+    faults(sandbox, {"fault": "late_answer", "delay_ms": 3000})
     with pytest.raises(TimeoutError):
-        send_mail(sandbox, timeout=0.3)
+        send_mail(sandbox, timeout=1)
     with pytest.raises(requests.exceptions.ReadTimeout):
-        send_sms(sandbox, timeout=0.3)
+        send_sms(sandbox, timeout=1)
     assert ask(f"{sandbox}/deliveries.json") == {"m1": 2, "m2": 1}
 
 
 def test_a_mail_can_arrive_after_its_sender_gave_up_and_cancelled_its_batch(sandbox: str):
     client: Any = SendGridAPIClient("SG.test", host=sandbox).client
     batch_id = json.loads(client.mail.batch.post().body)["batch_id"]
-    faults(sandbox, {"fault": "late_accept", "delay_ms": 800})
+    faults(sandbox, {"fault": "late_accept", "delay_ms": 3000})
     client.timeout = 0.3
     body = {**MAIL, "batch_id": batch_id, "send_at": int(time.time()) + 900}
     with pytest.raises(TimeoutError):
@@ -111,8 +112,7 @@ def test_a_mail_can_arrive_after_its_sender_gave_up_and_cancelled_its_batch(sand
     given = {"batch_id": batch_id, "status": "cancel"}
     assert client.user.scheduled_sends.post(request_body=given).status_code == 201
     assert ask(f"{sandbox}/stats.json")["requests"] == 0
-    time.sleep(0.8)
-    assert ask(f"{sandbox}/stats.json")["requests"] == 1
+    assert processes.wait_until(lambda: ask(f"{sandbox}/stats.json")["requests"] == 1, 60)
     ask(f"{sandbox}/clock", "POST", {"advance_seconds": 1000})
     assert ask(f"{sandbox}/stats.json")["email"] == {"sent": 0, "scheduled": 0, "cancelled": 2}
 
@@ -172,13 +172,13 @@ def test_a_fault_after_the_fact_accepts_nothing_that_is_refused(sandbox: str, fa
 
 
 def test_every_answer_of_a_provider_can_be_slow(sandbox: str):
-    faults(sandbox, latency_ms=150)
+    faults(sandbox, latency_ms=2000)
     began = time.monotonic()
     send_mail(sandbox)
-    assert time.monotonic() - began >= 0.15
+    assert time.monotonic() - began >= 2
     began = time.monotonic()
     ask(f"{sandbox}/deliveries.json")
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 2
 
 
 def test_a_rate_and_a_seed_hit_the_same_calls_again(client: TestClient):
@@ -239,7 +239,7 @@ def test_the_counter_is_right_under_all_faults_and_a_restart(tmp_path: Path):
             for number in range(10):
                 body = {**MAIL, "personalizations": [person(f"{fault}-{number}")]}
                 try:
-                    requests.post(f"{url}/v3/mail/send", json=body, headers={"Authorization": "Bearer x"}, timeout=5)
+                    requests.post(f"{url}/v3/mail/send", json=body, headers={"Authorization": "Bearer x"}, timeout=60)
                 except requests.exceptions.RequestException:
                     continue
     with running_sandbox(database) as url:
