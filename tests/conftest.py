@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -28,6 +29,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in unwanted:
             environment.delenv(name)
         _take_ports_of_our_own(environment)
+        _forgo_surviving_a_power_failure(environment)
         environment.setenv("LIFECYCLE_HOME", str(folder))
         environment.setenv("LIFECYCLE_PUBLIC_URL", "http://links.test")
         yield folder
@@ -46,6 +48,14 @@ def _take_ports_of_our_own(environment: pytest.MonkeyPatch) -> None:
         environment.setattr(module, name, getattr(module, name) + 20 * worker)
 
 
+def _forgo_surviving_a_power_failure(environment: pytest.MonkeyPatch) -> None:
+    """Nothing waits for the disk: what the tests write need outlive killed processes only, not the machine."""
+    from lifecycle import embedded_postgres
+
+    for name in ("fsync", "full_page_writes"):
+        environment.setitem(embedded_postgres._CONFIGURATION, name, "off")
+
+
 @pytest.fixture(scope="session")
 def template_database(home: Path) -> str:
     """A migrated database that fresh ones are copied from; returns its address."""
@@ -61,13 +71,23 @@ def template_database(home: Path) -> str:
     return url
 
 
-def _fresh_database(template: str) -> str:
-    from lifecycle import embedded_postgres
+@contextmanager
+def _fresh_database() -> Iterator[str]:
+    """A copy of the template; gone afterwards, because autovacuum visits every database that is left."""
+    from lifecycle import database, embedded_postgres
 
     name = f"test_{next(_numbers)}"
+    _tell_server(f"create database {name} template lifecycle_template strategy file_copy")
+    yield embedded_postgres.url(name)
+    database.disconnect()
+    _tell_server(f"drop database {name} with (force)")
+
+
+def _tell_server(command: str) -> None:
+    from lifecycle import embedded_postgres
+
     with psycopg.connect(plain(embedded_postgres.url("postgres")), autocommit=True) as server:
-        server.execute(f"create database {name} template lifecycle_template".encode())
-    return embedded_postgres.url(name)
+        server.execute(command.encode())
 
 
 def plain(url: str) -> str:
@@ -78,26 +98,17 @@ def plain(url: str) -> str:
 @pytest.fixture(scope="module")
 def database_url(template_database: str) -> Iterator[str]:
     """A migrated, empty database for the tests of a module, in use as LIFECYCLE_DATABASE_URL."""
-    with pytest.MonkeyPatch.context() as environment:
-        url = _fresh_database(template_database)
+    with _fresh_database() as url, pytest.MonkeyPatch.context() as environment:
         environment.setenv("LIFECYCLE_DATABASE_URL", url)
         yield url
-        _disconnect()
 
 
 @pytest.fixture
 def empty_database(template_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A migrated, empty database for one test, in use as LIFECYCLE_DATABASE_URL."""
-    url = _fresh_database(template_database)
-    monkeypatch.setenv("LIFECYCLE_DATABASE_URL", url)
-    yield url
-    _disconnect()
-
-
-def _disconnect() -> None:
-    from lifecycle import database
-
-    database.disconnect()
+    with _fresh_database() as url:
+        monkeypatch.setenv("LIFECYCLE_DATABASE_URL", url)
+        yield url
 
 
 @pytest.fixture
