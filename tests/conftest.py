@@ -29,7 +29,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in unwanted:
             environment.delenv(name)
         _take_ports_of_our_own(environment)
-        _forgo_surviving_a_power_failure(environment)
         environment.setenv("LIFECYCLE_HOME", str(folder))
         environment.setenv("LIFECYCLE_PUBLIC_URL", "http://links.test")
         yield folder
@@ -48,20 +47,13 @@ def _take_ports_of_our_own(environment: pytest.MonkeyPatch) -> None:
         environment.setattr(module, name, getattr(module, name) + 20 * worker)
 
 
-def _forgo_surviving_a_power_failure(environment: pytest.MonkeyPatch) -> None:
-    """Nothing waits for the disk: what the tests write need outlive killed processes only, not the machine."""
-    from lifecycle import embedded_postgres
-
-    for name in ("fsync", "full_page_writes"):
-        environment.setitem(embedded_postgres._CONFIGURATION, name, "off")
-
-
 @pytest.fixture(scope="session")
 def template_database(home: Path) -> str:
     """A migrated database that fresh ones are copied from; returns its address."""
     from lifecycle import database, embedded_postgres
 
     embedded_postgres.ensure_running()
+    _wait_for_no_disk()
     embedded_postgres.ensure_database("lifecycle_template")
     url = embedded_postgres.url("lifecycle_template")
     with pytest.MonkeyPatch.context() as environment:
@@ -69,6 +61,13 @@ def template_database(home: Path) -> str:
         database.migrate()
         database.disconnect()
     return url
+
+
+def _wait_for_no_disk() -> None:
+    """What the tests write need outlive killed processes, and not a power failure."""
+    for name in ("fsync", "full_page_writes"):
+        _tell_server(f"alter system set {name} = off")
+    _tell_server("select pg_reload_conf()")
 
 
 @contextmanager

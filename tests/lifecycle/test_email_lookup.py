@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lifecycle import official_specs
+from tests.lifecycle import mail_desk, official_specs
 from tests.lifecycle.mail_desk import DEATHS, MailDesk
 from tests.lifecycle.servers import running_sandbox
 from tests.project_builder import ProjectBuilder
@@ -40,7 +40,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop) -> Iterato
 
 def in_doubt(desk: MailDesk, fault: str) -> None:
     """One request without a clear answer."""
-    desk.faults(fault, delay_ms=4000)
+    desk.faults(fault, delay_ms=mail_desk.TOO_LATE_MS)
     assert desk.send() == {"uncertain": 3}
 
 
@@ -95,7 +95,7 @@ def test_logs_that_lag_prove_nothing_until_they_have_caught_up(desk: MailDesk, f
 @pytest.mark.parametrize(("die_at", "fault"), DEATHS)
 def test_a_sender_may_die_anywhere_and_everybody_gets_one(desk: MailDesk, die_at: str, fault: str | None) -> None:
     if fault:
-        desk.faults(fault, delay_ms=1500)
+        desk.faults(fault, delay_ms=mail_desk.TOO_LATE_MS)
     desk.send_and_die(die_at)
     assert states_of_the_three(desk) == {"uncertain" if die_at == "doubt_noted" else "sending"}
     if fault == "late_accept":

@@ -65,7 +65,7 @@ def test_the_name_of_a_hold_is_known_before_the_first_byte(desk: MailDesk) -> No
 
 @pytest.mark.parametrize("fault", AMBIGUOUS)
 def test_an_unclear_answer_is_called_back_and_sent_once(desk: MailDesk, fault: str) -> None:
-    desk.faults(fault, delay_ms=3500)
+    desk.faults(fault, delay_ms=mail_desk.TOO_LATE_MS)
     assert desk.send() == {"uncertain": 3, "accepted": 3}
     assert set(desk.states().values()) == {"accepted"}
     desk.let_hours_pass_at_the_provider()
@@ -76,7 +76,7 @@ def test_an_unclear_answer_is_called_back_and_sent_once(desk: MailDesk, fault: s
 @pytest.mark.parametrize(("die_at", "fault"), DEATHS)
 def test_a_sender_may_die_anywhere_and_everybody_gets_one(desk: MailDesk, die_at: str, fault: str | None) -> None:
     if fault:
-        desk.faults(fault, delay_ms=3500)
+        desk.faults(fault, delay_ms=mail_desk.TOO_LATE_MS)
     desk.send_and_die(die_at)
     assert set(desk.states().values()) == {"uncertain" if die_at == "doubt_noted" else "sending"}
     desk.let_time_pass(minutes=3)
@@ -112,7 +112,7 @@ def test_whoever_was_taken_beside_a_doubt_is_called_back_with_it_and_sent_once(d
 def test_a_late_request_that_sendgrid_would_still_send_is_waited_for(desk: MailDesk) -> None:
     """A request that is under way when its sender gives up lands in the hold before that is cancelled."""
     desk.behaviour(sendgrid_index_lag_seconds=1_000_000, after_cancel="send")
-    desk.faults("late_accept", delay_ms=2700)
+    desk.faults("late_accept", delay_ms=mail_desk.TIMEOUT_SECONDS * 1000 + 200)
     desk.send()
     desk.let_hours_pass_at_the_provider()
     assert desk.copies() == EVERYBODY
@@ -211,7 +211,7 @@ def test_a_pause_calls_back_what_is_held_and_resume_sends_it_once(
 
 
 def test_a_pause_waits_for_a_request_that_is_under_way(desk: MailDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.faults("late_accept", delay_ms=3500)
+    desk.faults("late_accept", delay_ms=mail_desk.TOO_LATE_MS)
     desk.send_and_die("request_under_way")
     assert set(desk.states().values()) == {"sending"}
     slept: list[float] = []
