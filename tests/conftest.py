@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -15,6 +17,8 @@ from tests.sandbox_client import SandboxClient
 from tests.shop import Shop
 
 PROJECT = Path(__file__).resolve().parents[1]
+SHARED_MEMORY = Path("/dev/shm")
+ROOM_FOR_DATABASES = 2 * 1024**3
 _numbers = itertools.count(1)
 
 
@@ -48,13 +52,31 @@ def _take_ports_of_our_own(environment: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def template_database(home: Path) -> str:
+def memory(home: Path) -> Iterator[Path | None]:
+    """A folder in memory for the databases, where there is room: each is a thousand files, and most tests have one."""
+    from lifecycle import embedded_postgres
+
+    embedded_postgres.ensure_running()
+    if not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free < ROOM_FOR_DATABASES:
+        yield None
+        return
+    with TemporaryDirectory(prefix="lifecycle-tests-", dir=SHARED_MEMORY) as folder:
+        server = embedded_postgres.log_file().stat()
+        os.chown(folder, server.st_uid, server.st_gid)
+        yield Path(folder)
+        embedded_postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(memory: Path | None) -> str:
     """A migrated database that fresh ones are copied from; returns its address."""
     from lifecycle import database, embedded_postgres
 
-    embedded_postgres.ensure_running()
     _wait_for_no_disk()
     embedded_postgres.ensure_database("lifecycle_template")
+    if memory:
+        _tell_server(f"create tablespace memory location '{memory}'")
+        _tell_server("alter database lifecycle_template set tablespace memory")
     url = embedded_postgres.url("lifecycle_template")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("LIFECYCLE_DATABASE_URL", url)
