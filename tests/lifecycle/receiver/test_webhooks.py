@@ -259,7 +259,7 @@ def test_g17_no_body_is_answered_with_500(sendgrid: SendGrid, twilio: Twilio, em
     app = create_app(WebhookKeys((sendgrid.public_key,), (twilio.token,)))
     seen: dict[int, int] = {}
 
-    @settings(max_examples=1_200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=400, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         batch=st.lists(st.one_of(EVENTS, VALUES), max_size=6),
         raw=st.binary(max_size=40),
@@ -284,7 +284,7 @@ def test_g17_no_body_is_answered_with_500(sendgrid: SendGrid, twilio: Twilio, em
     # One loop for all requests is a lot faster than one for each.
     with TestClient(app, raise_server_exceptions=False) as client:
         fuzz()
-    assert sum(seen.values()) > 4_000
+    assert sum(seen.values()) >= 1_600
 
 
 # --- T8 to T12 ----------------------------------------------------------------------------------------------------------
