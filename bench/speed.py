@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import goals, page, planning, project, sending, stopping
+from bench import checking, goals, page, planning, project, sending, stopping
 from bench.measured import Timing, ratio
 from bench.profile import Spent
 from bench.sending import Sink
@@ -138,6 +138,12 @@ class Bench:
         section.note = f"{found.items:,} products and reviews were found."
         self.add(section)
 
+    def check(self) -> None:
+        """What `lifecycle check` asks of every file that ships."""
+        found = checking.check(self.runs)
+        self.measured["check_s"] = found.seconds
+        self.add(page.Section.of_planning("Checking the repository", [found]))
+
     def memory(self) -> None:
         """The most memory a sending process of ours has, whatever the number of people."""
         timings = []
@@ -164,6 +170,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "plan": Bench.plan,
     "ladder": Bench.ladder,
     "recommendations": Bench.recommendations,
+    "check": Bench.check,
     "memory": Bench.memory,
 }
 

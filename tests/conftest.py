@@ -19,10 +19,10 @@ from tests.sandbox_client import SandboxClient
 from tests.shop import Shop
 
 PROJECT = Path(__file__).resolve().parents[1]
-# Airflow, a browser: two cores bear one of them at a time.
-STACKS = ("tests/e2e/", "tests/test_docker_compose.py", "tests/templates/test_emails_in_a_browser.py")
+# Airflow, a browser, a dozen senders: two cores bear one of them at a time.
+STACKS = ("tests/e2e/", "tests/test_docker_compose.py", "tests/templates/test_emails_in_a_browser.py", "tests/bench/")
 # What takes longest begins first, so that nothing long is left for the end.
-LONGEST = (*STACKS, "tests/bench/", "tests/lifecycle/test_loyalty.py", "tests/lifecycle/test_replay.py", "tests/dags/")
+LONGEST = (*STACKS, "tests/lifecycle/test_loyalty.py", "tests/lifecycle/test_replay.py", "tests/dags/")
 SHARED_MEMORY = Path("/dev/shm")
 ROOM_FOR_DATABASES = 2 * 1024**3
 _numbers = itertools.count(1)

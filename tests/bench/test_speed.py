@@ -20,7 +20,7 @@ from tests.conftest import PROJECT
 LAST_LINE = re.compile(
     r"bench: email_vs_naive_0ms=\d+\.\d email_vs_naive_80ms=\d+\.\d email_per_s=\d+ sms_vs_sdk=\d+\.\d\d "
     r"sms_vs_naive_80ms=\d+\.\d plan_vs_insert=\d+\.\d\d replan_inserted=0 ladder_day_1m_s=\d+\.\d\d "
-    r"recommendations_100k_s=\d+\.\d\d rss_mb=\d+"
+    r"recommendations_100k_s=\d+\.\d\d check_s=\d+\.\d\d rss_mb=\d+"
 )
 
 
@@ -41,7 +41,7 @@ def test_a_quick_run_sends_everybody_once_and_ends_with_the_line_for_machines(tm
 def test_a_part_alone_leaves_a_dash_for_the_others() -> None:
     line = goals.last_line({"plan_vs_insert": 4.2, "replan_inserted": 0})
     assert "email_per_s=- " in line
-    assert "plan_vs_insert=4.20 replan_inserted=0 ladder_day_1m_s=- recommendations_100k_s=- rss_mb=-" in line
+    assert "plan_vs_insert=4.20 replan_inserted=0 ladder_day_1m_s=- recommendations_100k_s=- check_s=- rss_mb=-" in line
 
 
 @pytest.mark.parametrize(("measured", "held"), [(14.9, "NO"), (15.0, "yes")])
