@@ -90,7 +90,7 @@ def test_t3_no_token_but_the_right_one_unsubscribes(person: TestClient, letter: 
         right[:12],
         *other_purpose,
     ]
-    for _ in range(1_000):
+    for _ in range(300):
         place = chance.randrange(len(right))
         wrong.append(right[:place] + chance.choice(LETTERS.replace(right[place], "")) + right[place + 1 :])
         wrong.append("".join(chance.choices(LETTERS, k=22)))
