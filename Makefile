@@ -3,7 +3,7 @@ BIN := .venv/bin
 COMPILE = "$$(bin/_setup uv)" pip compile --quiet --universal --python-version 3.10 --no-header \
 	--no-emit-index-url --no-emit-find-links
 
-.PHONY: demo test down check chaos bench format lock ready
+.PHONY: demo test down check formatted linted typed sql_linted layered chaos bench format lock ready
 
 demo:
 	@bin/demo $(ARGS)
@@ -14,12 +14,23 @@ test:
 down:
 	@bin/down
 
-# Everything that can be said about the code without running it.
+# Everything that can be said about the code without running it, on two processors.
 check: ready
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target formatted linted typed sql_linted layered
+
+formatted:
 	$(BIN)/ruff format --check .
+
+linted:
 	$(BIN)/ruff check .
+
+typed:
 	$(BIN)/pyright
+
+sql_linted:
 	$(BIN)/sqlfluff lint --disable-progress-bar include/sql examples
+
+layered:
 	$(BIN)/lint-imports
 
 # Kills, freezes and misleads senders at random and counts what arrived (docs/reference/chaos.md). Arguments:

@@ -48,13 +48,13 @@ class AirflowApi:
         found = self._all("/api/v2/dags", "dags", dag_id_pattern=dag_id, exclude_stale="true")
         return next((dag for dag in found if dag["dag_id"] == dag_id), None)
 
-    def wait_for_dag(self, dag_id: str, timeout: float = 180) -> JsonObject:
+    def wait_for_dag(self, dag_id: str, timeout: float = 300) -> JsonObject:
         """The Dag, as soon as Airflow has read its file.
 
         Raises:
             LifecycleError: it does not appear in time; the message carries Airflow's import error.
         """
-        if not wait_until(lambda: self.dag(dag_id), timeout, interval=0.3):
+        if not wait_until(lambda: self.dag(dag_id), timeout, interval=1):
             raise LifecycleError(f"Airflow does not find the Dag {dag_id}", hint=self._why_missing())
         return self.dag(dag_id) or {}
 
