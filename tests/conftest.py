@@ -19,32 +19,43 @@ from tests.sandbox_client import SandboxClient
 from tests.shop import Shop
 
 PROJECT = Path(__file__).resolve().parents[1]
-# Airflow, a browser, a dozen senders: two cores bear one of them at a time.
-STACKS = ("tests/e2e/", "tests/test_docker_compose.py", "tests/templates/test_emails_in_a_browser.py", "tests/bench/")
-# What takes longest begins first, so that nothing long is left for the end.
-LONGEST = (*STACKS, "tests/lifecycle/test_loyalty.py", "tests/lifecycle/test_replay.py", "tests/dags/")
+# Two cores bear one Airflow at a time.
+AIRFLOWS = ("tests/e2e/", "tests/test_docker_compose.py")
+# What takes longest begins first, so that nothing long is left for the end; a dozen senders wait until there is room.
+FIRST = (
+    *AIRFLOWS,
+    "tests/lifecycle/test_loyalty.py",
+    "tests/templates/",
+    "tests/dags/",
+    "tests/lifecycle/test_replay.py",
+)
+LAST = "tests/bench/"
 SHARED_MEMORY = Path("/dev/shm")
 ROOM_FOR_DATABASES = 2 * 1024**3
 _numbers = itertools.count(1)
 
 
-class OneStackAtATime(LoadFileScheduling):
-    """Gives each process a file of tests at a time; the files that start a stack all go to the same."""
+class OneAirflowAtATime(LoadFileScheduling):
+    """Gives each process a file of tests at a time; the files that start an Airflow all go to the same."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "stacks" if nodeid.startswith(STACKS) else super()._split_scope(nodeid)
+        return "an Airflow" if nodeid.startswith(AIRFLOWS) else super()._split_scope(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStackAtATime:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneAirflowAtATime:
     """How `pytest -n` shares the tests out."""
-    return OneStackAtATime(config, log)
+    return OneAirflowAtATime(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files first that take longest."""
-    items.sort(
-        key=lambda item: next((at for at, file in enumerate(LONGEST) if item.nodeid.startswith(file)), len(LONGEST))
-    )
+    items.sort(key=lambda item: _turn(item.nodeid))
+
+
+def _turn(test: str) -> int:
+    if test.startswith(LAST):
+        return len(FIRST) + 1
+    return next((turn for turn, file in enumerate(FIRST) if test.startswith(file)), len(FIRST))
 
 
 @pytest.fixture(scope="session", autouse=True)
