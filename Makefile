@@ -16,7 +16,7 @@ down:
 
 # Everything that can be said about the code without running it, on two processors.
 check: ready
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target formatted linted typed sql_linted layered
+	@$(MAKE) --no-print-directory --jobs=2 formatted linted typed sql_linted layered
 
 formatted:
 	$(BIN)/ruff format --check .

@@ -36,8 +36,9 @@ _CONFIGURATION = {
     "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
-    # A file that was changed is read at once; reading all of them again and again keeps a processor busy.
-    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+    # A Dag file that was changed is read at once, whatever this says; a Dag that missed a segment or template that is
+    # there now is found so late. Reading all files every 30 s keeps a slow processor busy.
+    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
     "DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "LOGGING__COLORED_CONSOLE_LOG": "False",
     "LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",

@@ -23,8 +23,8 @@ from lifecycle.replay_summary import COLUMNS, ReplaySummary
 
 UCI = PROJECT.parent / "shared" / "data" / "uci"
 STEPS = {30: "survey", 60: "contest", 90: "coupon"}
-# The days over which the small shop's customers come, and later become due.
-WEEK = 8
+# On so many days the small shop's customers come; they are due on as many.
+DAYS_OPEN = 8
 
 
 def replayed(declared: Any, first: date, last: date) -> list[tuple[date, str, str, str]]:
@@ -79,7 +79,7 @@ class SmallShop:
                 self.seen[customer].append(moment)
 
     def _moment(self, chance: random.Random, first: date) -> datetime:
-        day = first + timedelta(days=chance.randint(0, WEEK))
+        day = first + timedelta(days=chance.randint(0, DAYS_OPEN))
         start = datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(timezone.utc)
         return start + chance.choice(
             [
@@ -106,7 +106,7 @@ class SmallShop:
         return found
 
 
-# In the middle of each week clocks change: in New York, London, Cairo (at midnight) and Lord Howe (by half an hour). In
+# In the middle of those days clocks change: in New York, London, Cairo (at midnight) and Lord Howe (by half an hour). In
 # Tokyo they never do.
 @pytest.mark.parametrize(
     ("zone", "first"),
@@ -130,7 +130,7 @@ def test_any_shop_in_any_zone_gives_what_a_person_computes_by_hand(
     declared = journeys.load("reactivation")
     for silence, step in STEPS.items():
         since = first + timedelta(days=silence - 1)
-        until = since + timedelta(days=WEEK + 2)
+        until = since + timedelta(days=DAYS_OPEN + 2)
         expected = small.due(since, until)
         assert sum(due[1] == step for due in expected) > 20
         assert replayed(declared, since, until) == expected
