@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from tests import machine
 from tests.sandbox_client import SandboxClient
 from tests.shop import Shop
 
@@ -42,14 +43,50 @@ class OneAirflowAtATime(LoadFileScheduling):
         return "an Airflow" if nodeid.startswith(AIRFLOWS) else super()._split_scope(nodeid)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `pytest -n auto` runs: most tests wait for Postgres, so three keep two processors busy."""
+    return 3 if machine.has_processors() else 2
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneAirflowAtATime:
     """How `pytest -n` shares the tests out."""
     return OneAirflowAtATime(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files first that take longest."""
+    """Put the files first that take longest, and leave out what this machine cannot bear, saying so."""
     items.sort(key=lambda item: _turn(item.nodeid))
+    heavy = [item for item in items if item.get_closest_marker("needs_processors")]
+    if heavy and not machine.has_processors():
+        reason = f"this machine gets {machine.share():.0%} of its processors; LIFECYCLE_TEST_PROCESSORS=1 runs it anyway"
+        for item in heavy:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_report_header() -> str:
+    """What decided how many tests run at a time, and whether all do."""
+    return f"processors: this machine gets {machine.share():.0%} of its {os.cpu_count()}" if machine.is_known() else ""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have failures said at once where the tests are shared out."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SaysWhatFailed(config))
+
+
+class SaysWhatFailed:
+    """Names each failure when it happens: a run that is ended before its end has no summary."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Print where, and the first line of what is wrong."""
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            words = (crash.message if crash else str(report.longrepr)).strip().splitlines() or [""]
+            terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+            terminal.write_line(f"\n{report.nodeid} ({report.when}): {words[0]}", red=True)
 
 
 def _turn(test: str) -> int:

@@ -357,6 +357,7 @@ def machine(tmp_path: Path, env_file: dict[str, str], monkeypatch: pytest.Monkey
     embedded_postgres.remove()
 
 
+@pytest.mark.needs_processors
 def test_every_service_starts_with_its_own_environment_and_its_health_check_says_so(machine: Machine):
     assert machine.is_healthy("postgres")
     prepared = machine.run("airflow-init", machine.command("airflow-init"))
@@ -389,6 +390,7 @@ def _admin_sees_the_dag(machine: Machine) -> bool:
     return api.wait_for_dag("reactivation", timeout=600)["is_paused"] and not api.import_errors()
 
 
+@pytest.mark.needs_processors
 def test_the_workers_program_loads_with_the_pinned_celery(tmp_path):
     environment = {"PATH": f"{BIN}:/usr/bin:/bin", "AIRFLOW_HOME": str(tmp_path), "HOME": str(tmp_path)}
     app = services()["airflow-worker"]["healthcheck"]["test"][1].split()[2]

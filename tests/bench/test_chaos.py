@@ -48,6 +48,7 @@ def run(*words: str) -> tuple[dict[str, int], str]:
     return {name: int(value) for name, value in last.groupdict().items()}, printed
 
 
+@pytest.mark.needs_processors
 def test_of_20000_messages_none_goes_out_twice_or_is_lost_through_kills_stalls_and_faults():
     told, printed = run("--messages", "20000", "--kills", "40", "--stops", "4", "--no-compare")
     assert told == {"messages": 20_000, "kills": 40, "stops": 4, "duplicates": 0, "lost": 0, "unsettled": 0}, printed
@@ -56,12 +57,14 @@ def test_of_20000_messages_none_goes_out_twice_or_is_lost_through_kills_stalls_a
     assert all(int(times) > 0 for times in struck.values()), printed
 
 
+@pytest.mark.needs_processors
 def test_postgres_may_crash_at_any_time():
     told, printed = run("--messages", "1000", "--kills", "2", "--stops", "0", "--restarts", "3", "--no-compare")
     assert told == {"messages": 1000, "kills": 2, "stops": 0, "duplicates": 0, "lost": 0, "unsettled": 0}, printed
     assert "2/0/3" in printed
 
 
+@pytest.mark.needs_processors
 @pytest.mark.parametrize("hold", [["--hold"], []], ids=["held", "looked up"])
 def test_emails_survive_logs_that_lag_ten_times_longer_than_assumed(hold: list[str]):
     told, printed = run(
@@ -77,6 +80,7 @@ def test_an_sms_cannot_be_held():
     assert "--hold is for --channel email" in answer.stderr
 
 
+@pytest.mark.needs_processors
 @pytest.mark.parametrize(
     ("module", "number"),
     [("bench.chaos", signal.SIGTERM), ("bench", signal.SIGTERM), ("bench.webhooks", signal.SIGINT)],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from pathlib import Path
 
+import pytest
+
 from lifecycle.airflow_tasks import ApproveAudience
 from tests.dags.airflow_run import run_dag
 from tests.lifecycle.test_approvals import TUESDAY, USUAL, Welcome
@@ -14,6 +16,7 @@ from tests.sandbox_client import SandboxClient
 STEP = [f"hello.{task}" for task in ("approve_audience", "queue_messages", "send")]
 
 
+@pytest.mark.needs_processors
 def test_only_a_yes_sends_four_times_the_usual(
     welcome: Welcome, sandbox: SandboxClient, tmp_path: Path, empty_database: str
 ) -> None:

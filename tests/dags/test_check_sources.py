@@ -22,6 +22,7 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("airflow")
 
 
+@pytest.mark.needs_processors
 def test_a_mistyped_key_of_a_run_fails_it_in_one_line(
     busy: Busy,
     sandbox: SandboxClient,
@@ -38,6 +39,7 @@ def test_a_mistyped_key_of_a_run_fails_it_in_one_line(
     assert sandbox.messages() == []
 
 
+@pytest.mark.needs_processors
 def test_a_late_source_is_waited_for_and_fails_the_run_when_it_does_not_come(
     busy: Busy,
     sandbox: SandboxClient,

@@ -23,6 +23,7 @@ def test_the_programme_names_rules_and_rewards_that_exist() -> None:
     assert programme.reward("twenty_percent").points == 200
 
 
+@pytest.mark.needs_processors
 def test_a_run_accrues_the_days_before_it_once_and_fails_when_ledger_and_shop_differ(
     shop: Shop, tmp_path_factory: pytest.TempPathFactory, empty_database: str
 ) -> None:

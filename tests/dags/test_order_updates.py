@@ -255,6 +255,7 @@ def test_an_offer_that_nobody_can_refuse_is_refused_itself(updates: Updates, off
         updates.look(after(5))
 
 
+@pytest.mark.needs_processors
 def test_a_real_airflow_does_all_of_a_look_in_one_task(
     shop: Shop, sandbox: SandboxClient, tmp_path: Path, empty_database: str
 ) -> None:

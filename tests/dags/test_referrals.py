@@ -15,6 +15,7 @@ from tests.shop import Shop
 DAY = date(2026, 3, 10)
 
 
+@pytest.mark.needs_processors
 def test_a_run_gives_once_what_friends_have_earned_since_the_start_of_the_dag(
     shop: Shop, tmp_path_factory: pytest.TempPathFactory, empty_database: str
 ) -> None:

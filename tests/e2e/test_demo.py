@@ -30,6 +30,7 @@ from lifecycle.airflow_api import AirflowApi
 from tests.conftest import PROJECT
 from tests.sandbox_client import SandboxClient
 
+pytestmark = pytest.mark.needs_processors
 UCI = PROJECT.parent / "shared" / "data" / "uci"
 # Whatever the hour, a day before the killed one is then no older than three days: it is sent, and is a witness.
 DAYS = 1

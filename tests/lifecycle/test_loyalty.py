@@ -279,6 +279,7 @@ def real_shop(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tu
     return shop, folder, days[0] - timedelta(days=1), days[-1] + timedelta(days=1)
 
 
+@pytest.mark.needs_processors
 def test_a_year_accrued_at_once_and_backward_in_pieces_is_the_same_ledger_and_the_right_one(
     real_shop: tuple[Shop, Path, date, date],
 ) -> None:
@@ -342,6 +343,7 @@ def test_many_facts_are_never_joined_by_a_loop(shop: Shop, facts: int, loops: st
         assert database.driver(connection).execute("show enable_nestloop").fetchone() == (loops,)
 
 
+@pytest.mark.needs_processors
 @pytest.mark.parametrize("policy", ["allow_debt", "clamp"])
 def test_shuffled_repeated_and_parallel_days_end_in_the_same_balances(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, policy: str
@@ -558,6 +560,7 @@ def test_points_that_expired_this_minute_are_not_redeemed(shop: Shop, monkeypatc
         post(Entry("redemption/2", "redeemed", "ana", -50, last_moment + timedelta(seconds=1)))
 
 
+@pytest.mark.needs_processors
 def test_thousands_of_writers_at_once_lose_nothing_and_overdraw_nobody(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -610,6 +613,7 @@ def _outcome(entry: Entry) -> str:
         return "declined"
 
 
+@pytest.mark.needs_processors
 def test_whoever_is_killed_in_the_middle_leaves_a_ledger_that_agrees_with_the_facts(shop: Shop) -> None:
     """G10: kill -9 of the accruing process, again and again, at any moment."""
     chance = random.Random(5)

@@ -127,6 +127,7 @@ def test_the_zone_is_the_persons_else_the_phones_else_the_stores(
     assert found == (zone,)
 
 
+@pytest.mark.needs_processors
 def test_no_instant_of_any_zone_is_moved_into_the_quiet_hours(shop: Shop) -> None:
     numbers = random.Random(3)
     zones = [zone for (zone,) in shop.connection.execute("select zone from lifecycle.zones order by zone")]

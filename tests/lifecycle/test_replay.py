@@ -42,6 +42,7 @@ def counts_of_all_tables() -> dict[str, int]:
         return {table: driver.execute(f"select count(*) from {table}".encode()).fetchall()[0][0] for (table,) in tables}
 
 
+@pytest.mark.needs_processors
 @pytest.mark.skipif(not UCI.is_dir(), reason="the real data set is not at hand")
 def test_the_whole_range_of_a_real_shop_gives_exactly_its_truth(empty_database: str) -> None:
     csv_import.import_folder(UCI, replace=False, shift_to_today=False)

@@ -140,6 +140,7 @@ def test_where_a_tier_asks_for_points_or_spend_either_is_enough(ana: Shop) -> No
     assert [periods(ana, who)[0][0] for who in ("ana", "ben")] == ["silver", "silver"]
 
 
+@pytest.mark.needs_processors
 def test_every_day_of_random_shops_is_what_plain_arithmetic_says_in_any_order(shop: Shop) -> None:
     """L-08, G11: days accrued backward and twice; held against the sum of the days before, day by day."""
     chance, days = random.Random(11), [FIRST + timedelta(days=number) for number in range(20)]

@@ -117,6 +117,7 @@ def _first_applying(rows: list[dict[str, Any]], step: str) -> str:
     return applying[0] if applying else ""
 
 
+@pytest.mark.needs_processors
 def test_it_names_the_rule_that_decided_for_everybody_on_every_day(lab: Shop) -> None:
     seen = set()
     for number in range(3):

@@ -255,6 +255,7 @@ EVENTS = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+@pytest.mark.needs_processors
 def test_g17_no_body_is_answered_with_500(sendgrid: SendGrid, twilio: Twilio, empty_database: str) -> None:
     app = create_app(WebhookKeys((sendgrid.public_key,), (twilio.token,)))
     seen: dict[int, int] = {}
@@ -427,6 +428,7 @@ def test_t11_no_genuine_event_is_refused_while_keys_change(sent: SentMessages) -
     assert old_token.text(client, "hi", "+33639980001", "late").status_code == 403
 
 
+@pytest.mark.needs_processors
 def test_t12_g22_a_thousand_of_a_thousand_late_refusals_count_before_the_next_claim(
     client: TestClient, twilio: Twilio, shop: Any
 ) -> None:
