@@ -58,7 +58,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _turn(item.nodeid))
     heavy = [item for item in items if item.get_closest_marker("needs_processors")]
     if heavy and not machine.has_processors():
-        reason = f"this machine gets {machine.share():.0%} of its processors; LIFECYCLE_TEST_PROCESSORS=1 runs it anyway"
+        reason = (
+            f"this machine gets {machine.share():.0%} of its processors; LIFECYCLE_TEST_PROCESSORS=1 runs it anyway"
+        )
         for item in heavy:
             item.add_marker(pytest.mark.skip(reason=reason))
 
