@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +13,7 @@ import psycopg
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from tests import machine
+from tests import databases, machine
 from tests.sandbox_client import SandboxClient
 from tests.shop import Shop
 
@@ -33,7 +31,6 @@ FIRST = (
 LAST = "tests/bench/"
 SHARED_MEMORY = Path("/dev/shm")
 ROOM_FOR_DATABASES = 2 * 1024**3
-_numbers = itertools.count(1)
 
 
 class OneAirflowAtATime(LoadFileScheduling):
@@ -148,11 +145,11 @@ def template_database(memory: Path | None) -> str:
     from lifecycle import database, embedded_postgres
 
     _wait_for_no_disk()
-    embedded_postgres.ensure_database("lifecycle_template")
+    embedded_postgres.ensure_database(databases.TEMPLATE)
     if memory:
-        _tell_server(f"create tablespace memory location '{memory}'")
-        _tell_server("alter database lifecycle_template set tablespace memory")
-    url = embedded_postgres.url("lifecycle_template")
+        databases.tell_server(f"create tablespace memory location '{memory}'")
+        databases.tell_server(f"alter database {databases.TEMPLATE} set tablespace memory")
+    url = embedded_postgres.url(databases.TEMPLATE)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("LIFECYCLE_DATABASE_URL", url)
         database.migrate()
@@ -163,27 +160,14 @@ def template_database(memory: Path | None) -> str:
 def _wait_for_no_disk() -> None:
     """What the tests write need outlive killed processes, and not a power failure."""
     for name in ("fsync", "full_page_writes"):
-        _tell_server(f"alter system set {name} = off")
-    _tell_server("select pg_reload_conf()")
+        databases.tell_server(f"alter system set {name} = off")
+    databases.tell_server("select pg_reload_conf()")
 
 
-@contextmanager
-def _fresh_database() -> Iterator[str]:
-    """A copy of the template; gone afterwards, because autovacuum visits every database that is left."""
-    from lifecycle import database, embedded_postgres
-
-    name = f"test_{next(_numbers)}"
-    _tell_server(f"create database {name} template lifecycle_template strategy file_copy")
-    yield embedded_postgres.url(name)
-    database.disconnect()
-    _tell_server(f"drop database {name} with (force)")
-
-
-def _tell_server(command: str) -> None:
-    from lifecycle import embedded_postgres
-
-    with psycopg.connect(plain(embedded_postgres.url("postgres")), autocommit=True) as server:
-        server.execute(command.encode())
+@pytest.fixture(scope="session")
+def lender(template_database: str) -> databases.Databases:
+    """The copies of the template."""
+    return databases.Databases()
 
 
 def plain(url: str) -> str:
@@ -192,17 +176,17 @@ def plain(url: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def database_url(template_database: str) -> Iterator[str]:
+def database_url(lender: databases.Databases) -> Iterator[str]:
     """A migrated, empty database for the tests of a module, in use as LIFECYCLE_DATABASE_URL."""
-    with _fresh_database() as url, pytest.MonkeyPatch.context() as environment:
+    with lender.lent() as url, pytest.MonkeyPatch.context() as environment:
         environment.setenv("LIFECYCLE_DATABASE_URL", url)
         yield url
 
 
 @pytest.fixture
-def empty_database(template_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def empty_database(lender: databases.Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A migrated, empty database for one test, in use as LIFECYCLE_DATABASE_URL."""
-    with _fresh_database() as url:
+    with lender.lent() as url:
         monkeypatch.setenv("LIFECYCLE_DATABASE_URL", url)
         yield url
 
