@@ -51,8 +51,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneAirflowAt
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files first that take longest, and leave out what this machine cannot bear, saying so."""
-    items.sort(key=lambda item: _turn(item.nodeid))
+    """Put the files in order, and leave out what this machine cannot bear, saying so."""
+    # Whoever may not reach the end begins with what is short, and so with most tests.
+    items.sort(key=lambda item: _turn(item.nodeid), reverse=machine.is_known() and not machine.has_processors())
     heavy = [item for item in items if item.get_closest_marker("needs_processors")]
     if heavy and not machine.has_processors():
         reason = (
@@ -67,8 +68,16 @@ def pytest_report_header() -> str:
     return f"processors: this machine gets {machine.share():.0%} of its {os.cpu_count()}" if machine.is_known() else ""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Begin no test when time is over: a run that is ended from outside says nothing, not even what was well."""
+    if not machine.has_time():
+        pytest.skip("LIFECYCLE_TEST_MINUTES are over")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Have failures said at once where the tests are shared out."""
+    """Start the clock, and have failures said at once where the tests are shared out."""
+    machine.start_the_clock()
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(SaysWhatFailed(config))
 

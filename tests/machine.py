@@ -1,4 +1,4 @@
-"""How much of its processors this machine really has: a crowded host gives them to others.
+"""What this machine can bear: how much of its processors it really has, and how long the tests may take.
 
 A virtual machine is told nothing of that. A loop that does nothing but look at the clock notices: where it was not run,
 the clock jumps.
@@ -9,14 +9,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 # A healthy machine has nearly all of it. Below this, an Airflow that starts beside other tests spends its time waiting
 # for heartbeats of its own parts (docs/decisions/0031-tests-on-a-crowded-machine.md).
-ENOUGH = 0.6
+ENOUGH = 0.75
 SECONDS = 3
 _SHARE = "LIFECYCLE_TEST_PROCESSORS"
+_MINUTES = "LIFECYCLE_TEST_MINUTES"
+_END = "LIFECYCLE_TEST_END"
 # Nobody is run for longer than this at once without a clock tick of its own kernel in between.
 _NOTICED = 0.002
+_end = float("inf")
 _WATCH_THE_CLOCK = f"""
 from time import perf_counter
 start = last = perf_counter()
@@ -45,6 +49,19 @@ def share() -> float:
     if not is_known():
         os.environ[_SHARE] = f"{_measured():.2f}"
     return float(os.environ[_SHARE])
+
+
+def start_the_clock() -> None:
+    """The minutes of `LIFECYCLE_TEST_MINUTES` begin, for all processes of this run; without it there is no limit."""
+    if _MINUTES in os.environ:
+        os.environ.setdefault(_END, str(time.time() + 60 * float(os.environ[_MINUTES])))
+    global _end  # The tests themselves know no settings of the outside.
+    _end = float(os.environ.get(_END, "inf"))
+
+
+def has_time() -> bool:
+    """Whether another test may begin."""
+    return time.time() < _end
 
 
 def _measured() -> float:
