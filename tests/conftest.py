@@ -24,6 +24,7 @@ AIRFLOWS = ("tests/e2e/", "tests/test_docker_compose.py")
 FIRST = (
     *AIRFLOWS,
     "tests/lifecycle/test_loyalty.py",
+    "tests/lifecycle/test_missed_days.py",
     "tests/templates/",
     "tests/dags/",
     "tests/lifecycle/test_replay.py",

@@ -17,6 +17,7 @@ ENOUGH = 0.75
 SECONDS = 3
 _SHARE = "LIFECYCLE_TEST_PROCESSORS"
 _MINUTES = "LIFECYCLE_TEST_MINUTES"
+SETTINGS = (_SHARE, _MINUTES)
 _END = "LIFECYCLE_TEST_END"
 # Nobody is run for longer than this at once without a clock tick of its own kernel in between.
 _NOTICED = 0.002

@@ -135,6 +135,7 @@ def repaired(ladder: Ladder) -> Callable[[Any], Ladder]:
     return repair
 
 
+@pytest.mark.needs_processors
 def test_whatever_the_order_of_repair_everybody_gets_the_same(repaired: Callable[[Any], Ladder]) -> None:
     digests = set()
     decided = {}

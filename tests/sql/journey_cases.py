@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,15 +34,25 @@ def files() -> list[Path]:
     )
 
 
-def file_of(path: Path) -> AnalystSql:
-    """The analyst's file of that path."""
-    return AnalystSql((SQL.parent if path.parts[0] == RECOMMENDATIONS else SQL) / path, kind_of(path))
+def file_of(path: Path, changed: dict[str, str] | None = None) -> AnalystSql:
+    """The analyst's file of that path, with some words changed as the file invites people to."""
+    file = AnalystSql((SQL.parent if path.parts[0] == RECOMMENDATIONS else SQL) / path, kind_of(path))
+    text = file.text()
+    for words, others in (changed or {}).items():
+        assert text.count(words) == 1, f"{path} has not once: {words}"
+        text = text.replace(words, others)
+    return replace(file, content=text.encode()) if changed else file
+
+
+def all_cases_of(path: Path) -> list[dict[str, Any]]:
+    """The cases of a file, also those of what it does once its words are changed."""
+    folder = CASES.parent if path.parts[0] == RECOMMENDATIONS else CASES
+    return yaml.safe_load((folder / path.with_suffix(".yaml")).read_text(encoding="utf-8"))
 
 
 def cases_of(path: Path) -> list[dict[str, Any]]:
-    """The cases of a file."""
-    folder = CASES.parent if path.parts[0] == RECOMMENDATIONS else CASES
-    return yaml.safe_load((folder / path.with_suffix(".yaml")).read_text(encoding="utf-8"))
+    """The cases of a file as it stands."""
+    return [case for case in all_cases_of(path) if "changed" not in case]
 
 
 def kind_of(path: Path) -> str:

@@ -14,7 +14,7 @@ from tests.sql import journey_cases
 
 def _cases() -> Iterator[Any]:
     for path in journey_cases.files():
-        for case in journey_cases.cases_of(path):
+        for case in journey_cases.all_cases_of(path):
             yield pytest.param(path, case, id=f"{path.with_suffix('')}: {case['name']}")
 
 
@@ -30,7 +30,7 @@ def connection(database_url: str) -> Iterator[Any]:
 @pytest.mark.parametrize(("path", "case"), list(_cases()))
 def test_given_these_rows_exactly_these_people(connection: Any, path: Path, case: dict[str, Any]) -> None:
     journey_cases.prepare(connection, path.parts[0], case)
-    file = journey_cases.file_of(path)
+    file = journey_cases.file_of(path, case.get("changed"))
     file.checked_columns(connection)
     assert journey_cases.found(connection, file, case) == journey_cases.expected(case)
 
