@@ -315,7 +315,10 @@ def test_whom_the_killed_scheduler_left_uncertain_is_reached_once(demo: Demo) ->
 
 
 def _send_again(demo: Demo, day: date) -> None:
-    """Clear the send tasks of a day that have something uncertain, and wait."""
+    """Clear the send tasks of a day that have something uncertain or to be sent again, and wait.
+
+    Any send task may settle what another day left, the day's own that Airflow starts meanwhile for example.
+    """
     declared = journeys.load("reactivation")
     runs = demo.api.dag_runs("reactivation")
     (run_id,) = (
@@ -324,7 +327,7 @@ def _send_again(demo: Demo, day: date) -> None:
         if as_of.run_day(datetime.fromisoformat(run["logical_date"]), declared.zone) == day
     )
     for (step,) in demo.rows(
-        f"select distinct step from lifecycle.messages where run_day = '{day}' and send_state = 'uncertain'"
+        f"select distinct step from lifecycle.messages where run_day = '{day}' and send_state in ('uncertain', 'queued')"
     ):
         demo.api.clear_task("reactivation", run_id, [f"{step}.send"])
     _wait_until_idle(demo)

@@ -85,6 +85,20 @@ def test_a_message_that_is_proven_absent_is_sent_again_once(desk: Desk, provider
     assert provider.copies(BEN) == 1
 
 
+def test_what_is_proven_absent_by_a_run_of_another_day_leaves_with_the_next_look_for_deferred_messages(
+    desk: Desk, provider: ProviderWithRegister
+) -> None:
+    desk.plan()
+    provider.swallows = {BEN}
+    desk.send(provider)
+    _let_time_pass(desk, 5)
+    assert evidence.settle_uncertain(desk.context, desk.step, provider) == {"queued": 1}
+    with database.transaction() as connection:
+        assert [(due.journey, due.step) for due in outbox.deferred(connection)] == [
+            (desk.context.journey.name, desk.step.name)
+        ]
+
+
 def test_a_register_that_lags_behind_delays_and_never_doubles(desk: Desk, provider: ProviderWithRegister) -> None:
     desk.plan()
     provider.accepts_silently = {BEN}
