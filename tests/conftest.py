@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +33,7 @@ FIRST = (
 LAST = "tests/bench/"
 SHARED_MEMORY = Path("/dev/shm")
 ROOM_FOR_DATABASES = 2 * 1024**3
+END_OF_TIME = pytest.StashKey[float]()
 
 
 class OneAirflowAtATime(LoadFileScheduling):
@@ -70,15 +72,16 @@ def pytest_report_header() -> str:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin no test when time is over: a run that is ended from outside says nothing, not even what was well."""
-    if not machine.has_time():
+    if time.time() > item.config.stash[END_OF_TIME]:
         pytest.skip("LIFECYCLE_TEST_MINUTES are over")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the clock, and have failures said at once where the tests are shared out."""
-    machine.start_the_clock()
+    # Asked now: the tests themselves know no settings of the outside.
+    config.stash[END_OF_TIME] = machine.end_of_time()
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(SaysWhatFailed(config))
 

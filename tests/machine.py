@@ -19,9 +19,8 @@ _SHARE = "LIFECYCLE_TEST_PROCESSORS"
 _MINUTES = "LIFECYCLE_TEST_MINUTES"
 SETTINGS = (_SHARE, _MINUTES)
 _END = "LIFECYCLE_TEST_END"
-# Nobody is run for longer than this at once without a clock tick of its own kernel in between.
+# In seconds; shorter pauses are this machine's own, such as the ticks of its clock.
 _NOTICED = 0.002
-_end = float("inf")
 _WATCH_THE_CLOCK = f"""
 from time import perf_counter
 start = last = perf_counter()
@@ -52,17 +51,14 @@ def share() -> float:
     return float(os.environ[_SHARE])
 
 
-def start_the_clock() -> None:
-    """The minutes of `LIFECYCLE_TEST_MINUTES` begin, for all processes of this run; without it there is no limit."""
+def end_of_time() -> float:
+    """When the minutes of `LIFECYCLE_TEST_MINUTES` are over, as `time.time()` counts; the same for child processes.
+
+    They begin when it is first asked. Without the setting they never end.
+    """
     if _MINUTES in os.environ:
         os.environ.setdefault(_END, str(time.time() + 60 * float(os.environ[_MINUTES])))
-    global _end  # The tests themselves know no settings of the outside.
-    _end = float(os.environ.get(_END, "inf"))
-
-
-def has_time() -> bool:
-    """Whether another test may begin."""
-    return time.time() < _end
+    return float(os.environ.get(_END, "inf"))
 
 
 def _measured() -> float:

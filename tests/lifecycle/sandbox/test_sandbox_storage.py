@@ -38,12 +38,14 @@ def test_asking_for_one_person_takes_as_long_among_many_as_among_few(
 ):
     def seconds(messages: int) -> float:
         storage = stored(tmp_path / f"{messages}.sqlite", messages)
-        started = time.process_time()
+        spent: list[float] = []
         for _ in range(LOOKUPS):
+            started = time.process_time()
             look_up(storage, address)
-        spent = time.process_time() - started
+            spent.append(time.process_time() - started)
         storage.close()
-        return spent
+        # What a single look-up needs when nothing holds it up.
+        return min(spent)
 
     assert seconds(20_000) < 10 * seconds(20)
 

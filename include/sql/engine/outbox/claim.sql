@@ -9,7 +9,8 @@ with candidates as (
         messages.anchor,
         messages.kind,
         messages.planned_on,
-        messages.send_after,
+        -- What was put back after an attempt waits as well, and not for anybody's morning.
+        messages.send_after is not null and messages.attempt_id is null as has_slept,
         messages.send_before
     from lifecycle.messages as messages
     where
@@ -49,7 +50,7 @@ judged as (
             when candidates.kind = 'marketing' and recent.messages >= :cap_messages then 'frequency_cap'
             when candidates.send_before <= greatest(now(), awake.allowed_at)
                 then case
-                    when candidates.send_after is not null or awake.allowed_at > now() then 'quiet_hours_expired'
+                    when candidates.has_slept or awake.allowed_at > now() then 'quiet_hours_expired'
                     else 'stale'
                 end
         end as reason,
