@@ -44,10 +44,15 @@ def file_of(path: Path, changed: dict[str, str] | None = None) -> AnalystSql:
     return replace(file, content=text.encode()) if changed else file
 
 
+def case_file(path: Path) -> Path:
+    """Where the cases of a file are written down."""
+    folder = CASES.parent if path.parts[0] == RECOMMENDATIONS else CASES
+    return folder / path.with_suffix(".yaml")
+
+
 def all_cases_of(path: Path) -> list[dict[str, Any]]:
     """The cases of a file, also those of what it does once its words are changed."""
-    folder = CASES.parent if path.parts[0] == RECOMMENDATIONS else CASES
-    return yaml.safe_load((folder / path.with_suffix(".yaml")).read_text(encoding="utf-8"))
+    return yaml.safe_load(case_file(path).read_text(encoding="utf-8"))
 
 
 def cases_of(path: Path) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def test_every_change_is_noticed_by_a_case_of_the_same_file(path: Path, tmp_path
     file = journey_cases.file_of(path)
     unnoticed = set(survivors(file, journey_cases.cases_of(path), tmp_path))
     excused = _excused(str(path))
-    assert not unnoticed - excused, f"add cases to tests/sql/journeys/{path.with_suffix('.yaml')} that fail after these"
+    assert not unnoticed - excused, f"add cases to {journey_cases.case_file(path)} that fail after these"
     assert not excused - unnoticed, "take these out of tests/sql/equivalent_mutants.yaml"
 
 

@@ -1,33 +1,57 @@
 -- What most customers ordered within thirty days in the categories of an order (C-03).
 -- Never what the person ever ordered, nor what is out of stock or has no page.
 -- The anchor must be an order: whoever has another one gets nothing here.
+-- People and products are numbered, because a million rows of numbers are sorted in half the time of names.
 -- Reads: audience, shop.orders, shop.order_items, shop.products.
-with liked as (
+with people as (
 
-    select distinct
+    select
         audience.customer_id,
         audience.anchor,
-        products.category
+        row_number() over ()::integer as person
     from audience
-    inner join shop.order_items as items on audience.anchor = items.order_id
-    inner join shop.products as products on items.product_id = products.product_id
+
+),
+
+-- The number of a product is its place by id, which decides between equals.
+catalogue as (
+
+    select
+        products.product_id,
+        products.category,
+        products.name,
+        products.url,
+        coalesce(products.in_stock, true) and products.url like 'https://%' as is_offered,
+        row_number() over (order by products.product_id)::integer as product
+    from shop.products as products
+
+),
+
+liked as (
+
+    select distinct
+        people.person,
+        catalogue.category
+    from people
+    inner join shop.order_items as items on people.anchor = items.order_id
+    inner join catalogue on items.product_id = catalogue.product_id
 
 ),
 
 sold as (
 
     select
-        products.category,
-        items.product_id,
+        catalogue.category,
+        catalogue.product,
+        catalogue.product_id,
         count(distinct orders.customer_id) as buyers
     from shop.orders as orders
     inner join shop.order_items as items on orders.order_id = items.order_id
-    inner join shop.products as products on items.product_id = products.product_id
+    inner join catalogue on items.product_id = catalogue.product_id
     where
         orders.ordered_at >= as_of() - interval '30 days'
-        and products.in_stock is distinct from false
-        and products.url like 'https://%'
-    group by products.category, items.product_id
+        and catalogue.is_offered
+    group by catalogue.category, catalogue.product, catalogue.product_id
 
 ),
 
@@ -35,55 +59,62 @@ sold as (
 best as (
 
     select
-        sold.category,
-        sold.product_id,
-        sold.buyers,
-        row_number() over (partition by sold.category order by sold.buyers desc, sold.product_id asc) as place
-    from sold
+        placed.category,
+        placed.product,
+        placed.product_id,
+        placed.buyers
+    from (
+        select
+            sold.category,
+            sold.product,
+            sold.product_id,
+            sold.buyers,
+            row_number() over (partition by sold.category order by sold.buyers desc, sold.product asc) as place
+        from sold
+    ) as placed
+    where placed.place <= 8
 
 ),
 
+-- Who has what of these: much less than what everybody has of everything.
 owned as (
 
     select
-        audience.customer_id,
-        items.product_id
-    from audience
-    inner join shop.orders as orders on audience.customer_id = orders.customer_id
-    inner join shop.order_items as items on orders.order_id = items.order_id
+        people.person,
+        catalogue.product
+    from shop.order_items as items
+    inner join catalogue on items.product_id = catalogue.product_id
+    inner join shop.orders as orders on items.order_id = orders.order_id
+    inner join people on orders.customer_id = people.customer_id
+    where items.product_id in (select best.product_id from best)
 
 ),
 
 ranked as (
 
     select
-        liked.customer_id,
-        liked.anchor,
-        best.product_id,
-        row_number() over (
-            partition by liked.customer_id, liked.anchor
-            order by best.buyers desc, best.product_id asc
-        ) as place
+        liked.person,
+        best.product,
+        row_number() over (partition by liked.person order by best.buyers desc, best.product asc) as place
     from liked
     inner join best on liked.category = best.category
     left join owned
         on
-            liked.customer_id = owned.customer_id
-            and best.product_id = owned.product_id
-    where
-        best.place <= 8
-        and owned.product_id is null
+            liked.person = owned.person
+            and best.product = owned.product
+    where owned.product is null
 
 )
 
 select
-    ranked.customer_id,
-    ranked.anchor,
-    ranked.product_id as item_id,
+    people.customer_id,
+    people.anchor,
+    catalogue.product_id as item_id,
     ranked.place,
-    products.name,
-    products.url
+    catalogue.name,
+    catalogue.url
 from ranked
-inner join shop.products as products on ranked.product_id = products.product_id
+inner join people on ranked.person = people.person
+inner join catalogue on ranked.product = catalogue.product
 where ranked.place <= 3
-order by ranked.customer_id, ranked.anchor, ranked.place
+order by people.customer_id, people.anchor, ranked.place
