@@ -180,9 +180,9 @@ def shards_for(people: int) -> int:
 
 def sms_threads() -> int:
     """In how many threads a sending process of ours talks to Twilio."""
-    from lifecycle import delivery
+    from lifecycle.channels import MOST_AT_ONCE
 
-    return delivery._THREADS
+    return MOST_AT_ONCE
 
 
 def ceilings() -> list[str]:

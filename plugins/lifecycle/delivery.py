@@ -30,7 +30,7 @@ from lifecycle import (
     settings,
     vouchers,
 )
-from lifecycle.channels import EmailBatch, Hold, OutgoingSms, Receipt
+from lifecycle.channels import MOST_AT_ONCE, EmailBatch, Hold, OutgoingSms, Receipt
 from lifecycle.errors import LifecycleError, TryAgainError
 
 if TYPE_CHECKING:
@@ -42,14 +42,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CHUNK = 128
+# While one SMS waits for the provider's answer the others are sent: a chunk takes three answers' time.
+CHUNK = 3 * MOST_AT_ONCE
 # Emails share requests of up to 500 people, so that two of those are claimed at once.
 EMAIL_CHUNK = 1_000
 # No request to a provider takes longer: the channels' timeout, with room for a slow name server.
 SLOWEST_ANSWER_SECONDS = 20
 _LEASE_OVER = Receipt("retry", detail="the lease was nearly over before the message could be handed over")
-# While one waits for the provider's answer the others send; a sender of 100 SMS a second needs no more.
-_THREADS = 32
 
 
 def send(
@@ -127,7 +126,7 @@ def _send_chunk(
         # A sender that was frozen until its lease is nearly over must not begin: others may have decided by then.
         return parcel.hand_over() if monotonic() < last_start else [_LEASE_OVER] * len(parcel.rows)
 
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
         receipts = list(pool.map(hand_over, prepared.parcels))
     answers = prepared.failed + [
         outbox.answered(row, receipt)

@@ -23,6 +23,9 @@ UNSUBSCRIBE = "unsubscribe"
 # The entry of `links.yaml` that a customer's own link leads to, with the place of their code in it.
 REFERRAL = "referral"
 _CODE_PLACE = "{code}"
+_ADDRESS = "https://"
+# What is longer is printed as it is, and nobody counts who follows it: it would not fit into the index of links.
+_LONGEST_ADDRESS = 2_000
 # 12 letters are 71 bits: enough for a page that only shows; unsubscribing takes 24 letters, 142 bits (threat T3).
 _CODE_BYTES = 9
 _TOKEN_BYTES = 18
@@ -106,12 +109,21 @@ def base_url() -> str:
     return stack.receiver_url() or f"http://127.0.0.1:{stack.RECEIVER_PORT}"
 
 
+def is_shortened(name: str) -> bool:
+    """Whether a link gets a code; all but an address that is too long to be kept."""
+    return len(name) <= _LONGEST_ADDRESS
+
+
 def target(journey_name: str, name: str) -> str | None:
     """Where a link leads: None for a landing page (`<name>.page.html.j2` of the journey), else an address.
+
+    A name that is an https address itself, such as that of a recommended product, leads there.
 
     Raises:
         LifecycleError: there is neither a landing page nor an entry in `links.yaml` of that name.
     """
+    if name.startswith(_ADDRESS):
+        return name
     if name == UNSUBSCRIBE or landing_page(journey_name, name).is_file():
         return None
     if name == REFERRAL:
@@ -183,7 +195,7 @@ def _targets(path: Path) -> dict[str, str]:
         line = name.start_mark.line + 1
         if name.value in targets:
             raise LifecycleError(f"The link {name.value!r} is there twice", hint="Keep one", file=path, line=line)
-        if not isinstance(address, yaml.ScalarNode) or not address.value.startswith("https://"):
+        if not isinstance(address, yaml.ScalarNode) or not address.value.startswith(_ADDRESS):
             what = f"The link {name.value!r} does not start with https://"
             raise LifecycleError(what, hint="Correct it", file=path, line=line)
         targets[str(name.value)] = address.value

@@ -546,7 +546,7 @@ class SharedValues:
             if name not in self.known:
                 links.target(self.journey_name, name)
                 self.known.add(name)
-            return url(name)
+            return url(name) if links.is_shortened(name) else name
 
         return {
             "customer": recipient.customer,
@@ -755,8 +755,11 @@ def _check_links(tree: nodes.Template, path: Path, journey: Journey) -> None:
         if not isinstance(node.node, nodes.Name) or node.node.name != "link":
             continue
         first = node.args[0] if node.args else None
+        if isinstance(first, nodes.Getattr) and first.attr == "url":
+            continue
         if not isinstance(first, nodes.Const):
-            raise LifecycleError('link() takes one name, as in link("shop")', file=path, line=node.lineno)
+            what = 'link() takes one name, as in link("shop"), or the address of an item, as in link(item.url)'
+            raise LifecycleError(what, file=path, line=node.lineno)
         try:
             links.target(journey.name, first.value)
         except LifecycleError as error:

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.journey_runner import JourneyRunner
+from tests.journey_runner import JourneyRunner, link_in, receiver
 from tests.sandbox_client import SandboxClient
 from tests.shop import Shop
 
 ORDERED = date(2026, 3, 1)
 DELIVERED = date(2026, 3, 3)
+SERUM = "https://shop.example/p/calm-serum"
 
 
 def day(number: int) -> date:
@@ -42,6 +43,11 @@ def catalogue(shop: Shop) -> None:
     shop.product("calm-cream", name="Calm Face Cream", category="Skin care", line="Calm")
     shop.product("calm-serum", name="Calm Serum", category="Skin care", line="Calm")
     shop.product("notebook", name="Ink Notebook", category="Stationery", line="Ink")
+
+
+def led_to(text: str, name: str) -> str:
+    """Where somebody comes who follows the address after a name."""
+    return receiver().get(link_in(text.partition(name)[2])).headers["location"]
 
 
 def sent(shop: Shop, customer_id: str) -> list[tuple[str, int]]:
@@ -129,7 +135,7 @@ def test_thanks_recommend_the_same_line_and_reviews_quote_happy_customers(
     runner.run(day(11))
     texts = {message["subject"]: message["text"] for message in sandbox.messages("eva@example.com")}
     thanks, reviews = texts["Enjoying Calm Face Cream?"], texts["What others say about Calm Face Cream"]
-    assert "Calm Serum: https://shop.example/p/calm-serum" in thanks
+    assert led_to(thanks, "Calm Serum: ") == SERUM
     assert "Ink Notebook" not in thanks
     assert "***** Soft as nothing else. (Calm Face Cream)" in reviews
     assert "Too thin." not in reviews
@@ -137,4 +143,7 @@ def test_thanks_recommend_the_same_line_and_reviews_quote_happy_customers(
         assert "None" not in message["text"] + message["html"]
     (japanese,) = [one for one in sandbox.messages("aiko@example.com") if "お客様の声" in one["subject"]]
     assert "Soft as nothing else." in japanese["html"]
-    assert 'href="https://shop.example/p/calm-serum"' in japanese["html"]
+    assert led_to(japanese["text"], "Calm Serum: ") == SERUM
+    # Both have clicked, and on what.
+    clicks = shop.connection.execute("select customer_id, properties from lifecycle.engagements where kind = 'click'")
+    assert clicks.fetchall() == [("eva", {"link": SERUM}), ("aiko", {"link": SERUM})]

@@ -192,6 +192,16 @@ def test_what_the_address_of_a_link_starts_with_is_shared(project: ProjectBuilde
     assert [len(own) for own in batch.recipients[0].substitutions.values()] == [12]
 
 
+def test_who_is_shown_the_same_items_has_links_of_their_own(project: ProjectBuilder) -> None:
+    items = "{% for item in items %}{{ link(item.url) }} {% endfor %}"
+    journey = written(project, f"<p>{items}</p>", items, subject="Hi")
+    shown = {"items": [{"url": f"https://shop.example/p/{name}"} for name in ("mug", "tea")]}
+    people = [person(number, variables=shown) for number in range(3)]
+    factored = factor(journey, journey.steps[0], people)
+    assert len(factored.batches) == 1
+    everybody_reads_the_full_render(journey, people, factored)
+
+
 def test_equal_words_in_subject_html_and_text_travel_once(project: ProjectBuilder) -> None:
     journey = written(
         project, "<p>{{ customer.first_name }}</p>", "Hi {{ customer.first_name }}!", "{{ customer.first_name }}"

@@ -11,7 +11,7 @@ from tests.project_builder import ProjectBuilder
 from tests.sandbox_client import SandboxClient
 from tests.shop import Shop
 
-from lifecycle import journeys, rendering, runs, senders, stages
+from lifecycle import journeys, links, rendering, runs, senders, stages
 from lifecycle.errors import LifecycleError
 from lifecycle.rendering import Customer, Recipient, UnrenderableError
 from lifecycle.vouchers import IssuedVoucher
@@ -81,7 +81,7 @@ def mistake(name: str = "hello", columns: tuple[str, ...] = ("customer_id", "anc
         ("{{ voucher.code }}", ":1: The step gives no voucher. Add voucher=Voucher(...) to the step"),
         ("{{ voucher.amount }}", ":1: The step gives no voucher. Add voucher=Voucher(...) to the step"),
         ('a\n{{ link("shopp") }}', ":2: There is no link 'shopp'. Did you mean 'shop'."),
-        ("{{ link(customer.customer_id) }}", ':1: link() takes one name, as in link("shop").'),
+        ("{{ link(customer.customer_id) }}", ':1: link() takes one name, as in link("shop"), or the address of'),
         ("{% if %}", ":1: Template: Expected an expression, got 'end of statement block'. Mend the template."),
         ("a\n{% for x in y %}", ":2: Template: Unexpected end of template."),
         ("{{ 1 | nofilter }}", ":1: Template: No filter named 'nofilter'."),
@@ -247,6 +247,34 @@ def test_a_message_says_which_links_it_uses(project: ProjectBuilder) -> None:
     assert message.link_names == {"shop", "unsubscribe"}
     assert message.text.startswith("http://links.test/l/")
     assert len(message.text.rsplit("/")[-1]) == 12
+
+
+ITEMS = "{% for item in items %}{{ link(item.url) }}{% endfor %}"
+
+
+def test_the_address_of_an_item_is_a_link_of_its_own(project: ProjectBuilder) -> None:
+    """C-03: a click on what was recommended is a click."""
+    project.template("hello", "greet.sms.j2", ITEMS)
+    mug = "https://shop.example/p/mug"
+    message = rendered("hello", variables={"items": [{"url": mug}]})
+    assert message.link_names == {mug, "unsubscribe"}
+    assert message.text == links.url(MESSAGE_ID, mug)
+    assert links.target("hello", mug) == mug
+
+
+def test_an_address_that_is_too_long_to_be_kept_is_printed_as_it_is(project: ProjectBuilder) -> None:
+    email_journey(project, text=ITEMS)
+    longest = f"https://shop.example/{'x' * 1979}"
+    assert longest in rendered("letter", variables={"items": [{"url": longest}]}).link_names
+    message = rendered("letter", variables={"items": [{"url": longest + "x"}]})
+    assert message.text == longest + "x"
+    assert message.text not in message.link_names
+
+
+def test_an_item_leads_to_no_address_without_https(project: ProjectBuilder) -> None:
+    project.template("hello", "greet.sms.j2", ITEMS)
+    with pytest.raises(rendering.UnrenderableError, match=r"There is no link 'http://shop\.example'"):
+        rendered("hello", variables={"items": [{"url": "http://shop.example"}]})
 
 
 def test_a_voucher_is_printed_in_the_zone_of_the_journey(project: ProjectBuilder) -> None:

@@ -12,6 +12,9 @@ from typing import Literal, NamedTuple, Protocol
 
 Outcome = Literal["accepted", "rejected", "retry", "uncertain"]
 
+MOST_AT_ONCE = 40
+"""Requests to a provider that a sending process has under way at once, each on a connection that is kept alive."""
+
 
 @dataclass(frozen=True)
 class OutgoingEmail:

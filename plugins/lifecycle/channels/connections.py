@@ -19,10 +19,9 @@ import urllib3.exceptions
 import urllib3.util
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from lifecycle.channels import MOST_AT_ONCE
 from lifecycle.channels.accounts import is_loopback
 from lifecycle.errors import LifecycleError
-
-POOL_SIZE = 32
 
 
 class NeverConnectedError(OSError, urllib3.exceptions.HTTPError):
@@ -81,7 +80,7 @@ def pool(host: str, timeout_seconds: float) -> urllib3.PoolManager:
         LifecycleError: the proxy that the environment names cannot be used.
     """
     options: dict[str, Any] = {
-        "maxsize": POOL_SIZE,
+        "maxsize": MOST_AT_ONCE,
         "retries": False,
         "timeout": timeout_seconds,
         "ssl_context": ssl.create_default_context(),
