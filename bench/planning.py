@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from bench import databases, project
 from bench.measured import Timing, Usage, measured
 
 PLAN, INSERT = "planning, every rule", "bare INSERT ... SELECT"
 AUDIENCE, AGAIN = "selecting the audience before it", "planning again"
-FOUND, LISTED = "finding its people", "finding what to recommend to them too"
+FOUND, LISTED = "finding its people", "finding them, and what to recommend to them, as a run does"
 EXTRACTION, WHOLE_DAY = "finding its people", "the day up to the queue"
 
 _DECIDED = """
@@ -118,11 +120,17 @@ def ladder_day(customers: int, runs: int) -> LadderDay:
 
 @dataclass
 class Recommended:
-    """Finding the people of a step, and finding them with what is recommended to each."""
+    """Finding the people of a step, asking each recommendation file for all of them, and the whole way to their lists."""
 
     people: Timing
+    files: dict[str, Timing]
     listed: Timing
     items: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long all files took."""
+        return sum(timing.seconds for timing in self.files.values())
 
 
 def recommend(buyers: int, runs: int) -> Recommended:
@@ -133,18 +141,34 @@ def recommend(buyers: int, runs: int) -> Recommended:
     journey = project.funnel()
     step, context = journey.steps[0], project.context(journey)
     postgres = databases.postgres_pid()
-    found = Recommended(Timing(FOUND, buyers), Timing(LISTED, buyers))
+    found = Recommended(Timing(FOUND, buyers), {}, Timing(LISTED, buyers))
     with databases.in_use("buyers"):
         for _ in range(runs):
             with database.transaction() as connection:
                 database.set_as_of(connection, context.as_of, context.zone)
                 with measured(postgres) as usage:
-                    count = sum(1 for _ in segments.people(connection, segments.segment_of(journey, step)))
+                    people = list(segments.people(connection, segments.segment_of(journey, step)))
                 found.people.runs.append(usage)
-                assert count == buyers, f"{count} of {buyers} were due"
+                assert len(people) == buyers, f"{len(people)} of {buyers} were due"
+                for name, usage in _asked_for_everybody(connection, step, people, postgres):
+                    found.files.setdefault(name, Timing(name, buyers)).runs.append(usage)
                 with measured(postgres) as usage:
-                    people = segments.audience(connection, journey, step)
-                    found.items = sum(len(person.variables[name]) for person in people for name in step.lists)
+                    listed = segments.audience(connection, journey, step)
+                    found.items = sum(len(person.variables[name]) for person in listed for name in step.lists)
                 found.listed.runs.append(usage)
     databases.drop("buyers")
     return found
+
+
+def _asked_for_everybody(connection: Any, step: Any, people: list[Any], postgres: int) -> Iterator[tuple[str, Usage]]:
+    """Each file of a step by its name; a run asks the later ones for those only who lack items."""
+    from lifecycle import recommendations
+
+    with recommendations._tables(connection):
+        recommendations._keep_people(connection, people)
+        for name, files in recommendations.files_of(step).items():
+            recommendations._fill_audience(connection, name)
+            for number, file in enumerate(files):
+                with measured(postgres) as usage:
+                    file.insert(connection, "first_items", list=name, file_number=number)
+                yield file.path.name, usage

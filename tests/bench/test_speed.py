@@ -39,7 +39,6 @@ def test_a_quick_run_sends_everybody_once_and_ends_with_the_line_for_machines(tm
     assert not list(tmp_path.glob("lifecycle-bench-*")), "nothing is left behind"
 
 
-@pytest.mark.needs_processors
 def test_a_part_alone_leaves_a_dash_for_the_others() -> None:
     line = goals.last_line({"plan_vs_insert": 4.2, "replan_inserted": 0})
     assert "email_per_s=- " in line
