@@ -84,6 +84,13 @@ class Desk:
     def execute(self, query: str) -> None:
         self.shop.connection.execute(query.encode())
 
+    def let_time_pass(self, minutes: int) -> None:
+        """What is uncertain happened so much longer ago."""
+        self.execute(
+            f"update lifecycle.attempts set ended_at = ended_at - interval '{minutes} minutes', "
+            f"started_at = started_at - interval '{minutes} minutes' where outcome in ('uncertain', 'lost')"
+        )
+
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Shop) -> Desk:

@@ -57,13 +57,6 @@ def provider() -> ProviderWithRegister:
     return ProviderWithRegister()
 
 
-def _let_time_pass(desk: Desk, minutes: int) -> None:
-    desk.execute(
-        f"update lifecycle.attempts set ended_at = ended_at - interval '{minutes} minutes', "
-        f"started_at = started_at - interval '{minutes} minutes' where outcome in ('uncertain', 'lost')"
-    )
-
-
 def test_a_message_that_the_provider_shows_was_accepted(desk: Desk, provider: ProviderWithRegister) -> None:
     desk.plan()
     provider.accepts_silently = {BEN}
@@ -78,7 +71,7 @@ def test_a_message_that_is_proven_absent_is_sent_again_once(desk: Desk, provider
     desk.plan()
     provider.swallows = {BEN}
     desk.send(provider)
-    _let_time_pass(desk, 5)
+    desk.let_time_pass(5)
     provider.swallows = set()
     desk.send(provider)
     assert desk.states()["ben"] == ("accepted", None)
@@ -91,7 +84,7 @@ def test_what_is_proven_absent_by_a_run_of_another_day_leaves_with_the_next_look
     desk.plan()
     provider.swallows = {BEN}
     desk.send(provider)
-    _let_time_pass(desk, 5)
+    desk.let_time_pass(5)
     assert evidence.settle_uncertain(desk.context, desk.step, provider) == {"queued": 1}
     provider.swallows = set()
     assert deferred.send(lambda _: provider) == {f"{desk.context.journey.name}/{desk.step.name}": {"accepted": 1}}
@@ -102,7 +95,7 @@ def test_a_register_that_lags_behind_delays_and_never_doubles(desk: Desk, provid
     desk.plan()
     provider.accepts_silently = {BEN}
     desk.send(provider)
-    _let_time_pass(desk, 5)
+    desk.let_time_pass(5)
     provider.behind = len(provider.accepted)
     for _ in range(3):
         desk.send(provider)
@@ -117,7 +110,7 @@ def test_without_a_later_witness_nothing_is_proven(desk: Desk, provider: Provide
     desk.plan()
     provider.swallows = {ANA, BEN, CLEO}
     desk.send(provider)
-    _let_time_pass(desk, 5)
+    desk.let_time_pass(5)
     provider.swallows = set()
     desk.send(provider)
     assert {state for state, _ in desk.states().values()} == {"uncertain"}
@@ -138,7 +131,7 @@ def test_a_sender_that_died_before_its_first_byte_loses_nobody(desk: Desk, provi
     desk.claim()
     desk.execute("update lifecycle.messages set lease_until = now() - interval '1 second'")
     assert desk.send(provider) == {}
-    _let_time_pass(desk, 5)
+    desk.let_time_pass(5)
     desk.send(provider)
     assert {state for state, _ in desk.states().values()} == {"accepted"}
     assert [provider.copies(address) for address in (ANA, BEN, CLEO)] == [1, 1, 1]
@@ -150,7 +143,7 @@ def test_what_no_evidence_settles_in_three_days_is_listed_as_unconfirmed(
     desk.plan()
     provider.swallows = {ANA, BEN, CLEO}
     desk.send(provider)
-    _let_time_pass(desk, evidence.GIVE_UP_AFTER_HOURS * 60 + 1)
+    desk.let_time_pass(evidence.GIVE_UP_AFTER_HOURS * 60 + 1)
     desk.send(provider)
     assert set(desk.states().values()) == {("unconfirmed", "no evidence")}
 
@@ -220,7 +213,7 @@ def test_a_message_whose_sender_died_is_no_witness(desk: Desk, provider: Provide
     desk.execute("update lifecycle.messages set lease_until = now() - interval '1 second' where customer_id <> 'ben'")
     with database.transaction() as connection:
         outbox.expire_leases(connection)
-    _let_time_pass(desk, 5)
+    desk.let_time_pass(5)
     desk.execute("update lifecycle.messages set lease_until = now() - interval '1 second' where customer_id = 'ben'")
     with database.transaction() as connection:
         outbox.expire_leases(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from time import monotonic, sleep
 
 from tests.lifecycle.test_delivery import Desk
@@ -46,9 +47,14 @@ def test_after_a_pause_at_most_one_chunk_of_each_sender_goes(desk: Desk, sandbox
     went_out = len(sandbox.messages())
     assert 60 <= at_the_pause <= went_out <= at_the_pause + WORKERS * delivery.CHUNK
     assert went_out < MESSAGES, "the pause came too late to show anything"
-    states = [state for state, _ in desk.states().values()]
-    assert (states.count("accepted"), states.count("queued")) == (went_out, MESSAGES - went_out)
+    states = Counter(state for state, _ in desk.states().values())
+    # A slow machine may miss an answer: then nobody here knows whether the message went out.
+    assert states["accepted"] <= went_out <= states["accepted"] + states["uncertain"]
+    assert states["queued"] == MESSAGES - states["accepted"] - states["uncertain"]
     controls.set_state("all", "open", "")
-    desk.send(senders.sandbox_channel(desk.step))
+    channel = senders.sandbox_channel(desk.step)
+    desk.send(channel)
+    desk.let_time_pass(5)
+    desk.send(channel)
     received = [message["message_id"] for message in sandbox.messages()]
     assert len(received) == len(set(received)) == MESSAGES

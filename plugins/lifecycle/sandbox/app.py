@@ -32,6 +32,10 @@ _TWILIO_MESSAGES = "/2010-04-01/Accounts/{account_sid}/Messages"
 
 _SWITCH = ["GET", "PUT", "DELETE"]
 
+# Longer than a sender that waits for its database leaves a connection idle: one that is closed while the next message is
+# written to it leaves that message uncertain.
+KEEP_ALIVE_SECONDS = 75
+
 _ROUTES = [
     Route("/v3/mail/send", sendgrid_api.mail_send, methods=["POST"]),
     Route(f"{_TWILIO_MESSAGES}.json", twilio_api.create_message, methods=["POST"]),
@@ -94,7 +98,14 @@ def serve(
     app = create_app(settings.home() / "sandbox.sqlite")
     wanted = {"webhooks": webhooks, "people": people, "behaviour": behaviour}
     _prepare(app, latency_ms, {name: given for name, given in wanted.items() if given is not None})
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
     with bound_socket(port, host) as listening:
         uvicorn.Server(config).run(sockets=[listening])
 
