@@ -353,7 +353,7 @@ class _Explanation:
         yield "planned", self._at(message.planned_at), f"by the {run}; counts for {message.planned_on}"
         yield "send_state", message.send_state, "; ".join(filter(None, [message.reason, self._at(message.settled_at)]))
         if message.send_after:
-            cause = "put back: the attempt never arrived" if message.attempts else "quiet hours of the person"
+            cause = "put back after the last attempt" if message.attempts else "quiet hours of the person"
             yield "not before", self._at(message.send_after), cause
         yield "attempts", str(message.attempts), message.outcomes
         facts = ("delivered", "opened_human", "complained", "unsubscribed")
