@@ -1,9 +1,11 @@
-"""What was measured: seconds on the wall and on the processors, of ours and of Postgres."""
+"""What was measured: seconds on the wall and on the processors, of ours and of Postgres, and what the machine gave."""
 
 from __future__ import annotations
 
 import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +13,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+# Pauses that are shorter, in seconds, are the machine's own, such as the ticks of its clock.
+_NOTICED = 0.002
+_WATCH_THE_CLOCK = f"""
+import sys
+from time import perf_counter
+seconds = float(sys.argv[1])
+start = last = perf_counter()
+lost = 0.0
+while last - start < seconds:
+    now = perf_counter()
+    if now - last > {_NOTICED}:
+        lost += now - last
+    last = now
+print(1 - lost / (last - start))
+"""
 
 
 @dataclass
@@ -106,3 +123,15 @@ def _ticks(fields: Sequence[str]) -> int:
 def parent_of(pid: int) -> int:
     """The process that started another."""
     return int(_stat(pid)[1])
+
+
+def processor_share(seconds: float) -> float:
+    """The part of its processors that this machine gets, from 0 to 1, seen over some seconds.
+
+    A virtual machine is told nothing of that, and its processor times count the pauses, too. A loop that does nothing but
+    look at the clock notices: where it was not run, the clock jumps. There is one for each processor, because one alone
+    may find the only one that is free.
+    """
+    command = [sys.executable, "-c", _WATCH_THE_CLOCK, str(seconds)]
+    loops = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(os.cpu_count() or 1)]
+    return sum(float(loop.communicate()[0]) for loop in loops) / len(loops)

@@ -96,6 +96,14 @@ def phases(found: dict[str, Spent], people: int) -> list[str]:
     return lines
 
 
+def processors(before: float, after: float) -> str:
+    """What the machine gave of its processors; where that is little, seconds and CPU are too long and ratios still hold."""
+    return (
+        f"The machine gave {before:.0%} of its processors before the run and {after:.0%} after it. What it keeps back "
+        "makes seconds and CPU longer; ratios stay what they are"
+    )
+
+
 def facts(ceilings: list[str]) -> list[str]:
     """The machine, the versions, and what the sink can take."""
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)

@@ -11,6 +11,7 @@ from bench import databases, project
 from bench.measured import Timing, Usage, measured
 
 PLAN, INSERT = "planning, every rule", "bare INSERT ... SELECT"
+KEYED = "the same into a table with the keys and indexes of ours"
 AUDIENCE, AGAIN = "selecting the audience before it", "planning again"
 FOUND, LISTED = "finding its people", "finding them, and what to recommend to them, as a run does"
 EXTRACTION, WHOLE_DAY = "finding its people", "the day up to the queue"
@@ -26,14 +27,23 @@ where journey = 'letter'
 _STAGED = "create table public.staged as select * from lifecycle.messages where journey = 'letter'"
 _BARE = "create table public.bare (like public.staged)"
 _INSERT = "insert into public.bare select * from public.staged"
+_LIKE_OURS = "create table public.keyed (like lifecycle.messages including all)"
+_COLUMNS = """
+select string_agg(quote_ident(attname), ', ' order by attnum)
+from pg_attribute
+where attrelid = 'lifecycle.messages'::regclass and attnum > 0 and not attisdropped and attgenerated = ''
+"""
+# In the order of the primary key, as a plan does.
+_KEYED_INSERT = "insert into public.keyed ({columns}) select {columns} from public.staged order by message_id"
 
 
 @dataclass
 class Planned:
-    """Planning, the bare insert beside it, and what planning again added."""
+    """Planning, two bare inserts beside it, and what planning again added."""
 
     ours: Timing
     bare: Timing
+    keyed: Timing
     audience: Timing
     again: Timing
     replan_inserted: int = 0
@@ -50,7 +60,8 @@ def plan(people: int, runs: int) -> Planned:
     journey = project.letter(holdout_percent=5)
     context, step = project.context(journey), journey.steps[0]
     postgres = databases.postgres_pid()
-    found = Planned(Timing(PLAN, people), Timing(INSERT, people), Timing(AUDIENCE, people), Timing(AGAIN, people))
+    ours, bare, keyed, audience, again = (Timing(what, people) for what in (PLAN, INSERT, KEYED, AUDIENCE, AGAIN))
+    found = Planned(ours, bare, keyed, audience, again)
     for _ in range(runs):
         with databases.copy_of("people") as copy:
             stages.record_conversions(context)
@@ -67,17 +78,19 @@ def plan(people: int, runs: int) -> Planned:
             found.again.runs.append(usage)
             rows = sum(databases.query(copy, _DECIDED)[:2])
             found.replan_inserted = max(found.replan_inserted, rows - found.queued - found.skipped)
-            found.bare.runs.append(_bare_insert(copy, postgres))
+            databases.execute(copy, _STAGED)
+            found.bare.runs.append(_inserted(copy, postgres, _BARE, _INSERT))
+            keyed_insert = _KEYED_INSERT.format(columns=databases.query(copy, _COLUMNS)[0])
+            found.keyed.runs.append(_inserted(copy, postgres, _LIKE_OURS, keyed_insert))
     return found
 
 
-def _bare_insert(copy: str, postgres: int) -> Usage:
-    """The same rows with the same columns into a table without keys, indexes or rules."""
-    databases.execute(copy, _STAGED)
-    databases.execute(copy, _BARE)
+def _inserted(copy: str, postgres: int, table: str, insert: str) -> Usage:
+    """The same rows with the same columns into an empty table."""
+    databases.execute(copy, table)
     databases.settle_down(copy)
     with measured(postgres) as usage:
-        databases.execute(copy, _INSERT)
+        databases.execute(copy, insert)
     return usage
 
 

@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import checking, goals, page, planning, project, sending, stopping
-from bench.measured import Timing, ratio
+from bench.measured import Timing, processor_share, ratio
 from bench.profile import Spent
 from bench.sending import Sink
+
+# How long the processors are watched before and after everything.
+WATCHED_SECONDS = 3
 
 
 class Sizes:
@@ -110,10 +113,13 @@ class Bench:
         self.measured["plan_vs_insert"] = 1 / ratio(found.ours, found.bare)
         self.measured["replan_inserted"] = found.replan_inserted
         section = page.Section.of_planning(
-            f"Planning for {self.sizes.plan:,} people", [found.ours, found.bare, found.audience, found.again]
+            f"Planning for {self.sizes.plan:,} people",
+            [found.ours, found.bare, found.keyed, found.audience, found.again],
         )
         section.note = (
-            f"{found.queued:,} were queued and {found.skipped:,} skipped for {found.reasons} different reasons."
+            f"{found.queued:,} were queued and {found.skipped:,} skipped for {found.reasons} different reasons. "
+            f"It takes {1 / ratio(found.ours, found.keyed):.1f} times as long as its rows alone take a table with the "
+            "keys and indexes of ours."
         )
         self.add(section)
 
@@ -181,7 +187,8 @@ def main() -> None:
     options = _options()
     bench = Bench(options)
     busy = f"Load of the machine when the run began: {os.getloadavg()[0]:.1f}"
-    print(busy, flush=True)
+    given = [processor_share(WATCHED_SECONDS)]
+    print(f"{busy}; it gives {given[0]:.0%} of its processors", flush=True)
     with tempfile.TemporaryDirectory(prefix="lifecycle-bench-") as folder:
         _prepare(Path(folder))
         from lifecycle import embedded_postgres
@@ -189,7 +196,8 @@ def main() -> None:
         try:
             embedded_postgres.ensure_running()
             bench.run()
-            facts = [busy, *page.facts(sending.ceilings())]
+            given.append(processor_share(WATCHED_SECONDS))
+            facts = [busy, page.processors(*given), *page.facts(sending.ceilings())]
         finally:
             embedded_postgres.remove()
     seconds = time.monotonic() - bench.started
