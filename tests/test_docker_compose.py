@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lifecycle import embedded_postgres, postgres_binaries, processes, settings, stack
+from lifecycle import airflow_setup, embedded_postgres, postgres_binaries, processes, settings, stack
 from lifecycle.airflow_api import AirflowApi
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -191,6 +191,13 @@ def test_all_parts_of_airflow_have_the_same_configuration():
     shared = [{name: value for name, value in one.items() if name not in own} for one in airflow]
     assert len(shared) == 6
     assert all(one == shared[0] for one in shared)
+
+
+@pytest.mark.parametrize("name", ["CORE__DAGBAG_IMPORT_TIMEOUT", "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT"])
+def test_a_dag_file_may_take_as_long_to_load_as_on_ones_own_machine(name):
+    given = services()["airflow-dag-processor"]["environment"]
+
+    assert given[f"AIRFLOW__{name}"] == airflow_setup._CONFIGURATION[name]
 
 
 def test_code_is_mounted_read_only_and_every_mounted_path_exists():

@@ -28,12 +28,16 @@ _CONFIGURATION = {
     "CORE__PARALLELISM": "4",
     "CORE__LOAD_EXAMPLES": "False",
     "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "5",
+    # A Dag file loads in two seconds, and on a machine that others keep busy in more than the default of 30. A Dag whose
+    # file did not load in time begins no run until it does.
+    "CORE__DAGBAG_IMPORT_TIMEOUT": "120",
     # The default asks the name service for this machine's full name, which can take seconds.
     "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
     "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
     "API__HOST": "127.0.0.1",
     "API__WORKERS": "1",
     "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+    "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "180",
     "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
     # A Dag file that was changed is read at once, whatever this says; a Dag that missed a segment or template that is
