@@ -11,6 +11,7 @@ from tests.conftest import plain
 from tests.lifecycle.receiver.providers import SendGrid, Twilio
 from tests.lifecycle.sent_messages import SentMessages
 
+from lifecycle.receiver import limits
 from lifecycle.receiver.app import create_app
 from lifecycle.receiver.keys import WebhookKeys
 
@@ -35,3 +36,9 @@ def sent(empty_database: str) -> Iterator[SentMessages]:
 def client(sendgrid: SendGrid, twilio: Twilio) -> TestClient:
     app = create_app(WebhookKeys((sendgrid.public_key,), (twilio.token,)))
     return TestClient(app, follow_redirects=False, raise_server_exceptions=True)
+
+
+@pytest.fixture
+def unforgiving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No guess is forgotten while a test makes so many that a busy machine takes some seconds for them."""
+    monkeypatch.setattr(limits, "GUESS_SECONDS", 3600.0)

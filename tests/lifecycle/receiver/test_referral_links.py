@@ -42,6 +42,7 @@ def test_a_code_that_nobody_has_leads_nowhere(client: TestClient, key: str, code
     assert client.get(f"/r/{code}").status_code == 404
 
 
+@pytest.mark.usefixtures("unforgiving")
 def test_codes_are_not_found_by_trying(client: TestClient, key: str) -> None:
     for _ in range(GUESSES):
         client.get("/r/CDFGHJKLMNPT")

@@ -159,6 +159,7 @@ def test_t6_guessing_finds_nothing_and_learns_nothing(person: TestClient, letter
     assert pages.pop()[0] == 404
 
 
+@pytest.mark.usefixtures("unforgiving")
 def test_t6_an_address_that_guesses_has_to_wait(person: TestClient, letter: Letter) -> None:
     for number in range(GUESSES):
         assert person.get(f"/l/guess{number}").status_code == 404

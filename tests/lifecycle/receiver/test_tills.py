@@ -99,6 +99,7 @@ def test_whoever_holds_no_token_learns_nothing_and_uses_nothing(till: TestClient
     assert ask(till, code, "another").json()["outcome"] == "redeemed"
 
 
+@pytest.mark.usefixtures("unforgiving")
 def test_an_address_that_tries_many_tokens_waits(till: TestClient, make: Make) -> None:
     code = make()
     till.headers["Authorization"] = "Bearer wrong"
